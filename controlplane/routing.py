@@ -1,0 +1,7 @@
+"""Websocket routes."""
+
+from __future__ import annotations
+
+from channels.routing import URLRouter
+
+websocket = URLRouter([])

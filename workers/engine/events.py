@@ -1,0 +1,297 @@
+"""Everything that happens to the trading core, as immutable records.
+
+Market events come in at market rate and are not journalled. Journal events change orders, books or states; they are
+written to the execution journal in order, and applying them again to empty books gives the same books.
+
+Prices are ticks, order quantities lots, balances atoms, money units as in ``instruments``. Times are nanoseconds
+since 1970-01-01 UTC: ``ts_event`` by the venue's clock, ``ts_recv`` when the frame reached our socket.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Reason, Side, TimeInForce, TradingState
+
+Level = tuple[int, int]
+"""(price in ticks, quantity in lots); zero lots deletes the level."""
+
+
+class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True):
+    symbol: str
+    ts_event: int
+    ts_recv: int
+
+
+class BookSnapshot(MarketEvent):
+    last_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class BookDelta(MarketEvent):
+    first_id: int
+    last_id: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class TopOfBook(MarketEvent):
+    update_id: int
+    bid: int
+    bid_lots: int
+    ask: int
+    ask_lots: int
+
+
+class Trade(MarketEvent):
+    trade_id: int
+    price: int
+    lots: int
+    aggressor: Side
+
+
+class Bar(MarketEvent):
+    """OHLCV of ``[start, start + interval)`` in event time; ``ts_event`` is the end. Prices in ticks, volume in lots."""
+
+    start: int
+    interval_ns: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+
+
+class FeedStatus(MarketEvent):
+    """The feed of one instrument changed state; risk refuses entries unless it is LIVE."""
+
+    state: FeedState
+    detail: str = ""
+    session_id: int = 0
+    closes_at: int = 0
+    """End of the session in ns, 0 when the venue never closes."""
+
+
+class Forecast(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True):
+    """Quantiles of the log return from the last close to each step of the horizon, for one instrument.
+
+    ``quantiles[i][h]`` belongs to probability ``levels[i]`` and step ``h`` (0-based); ``confidence`` is the
+    probability, by those quantiles, that the move over the whole horizon has the sign of its median.
+    """
+
+    forecast_id: str
+    symbol: str
+    model_digest: str
+    as_of: int
+    """End of the last bar that the forecast has seen, ns."""
+    made_at: int
+    interval_ns: int
+    levels: tuple[float, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+    confidence: float
+
+
+class JournalEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Base of what is journalled; ``ts`` is our clock in ns."""
+
+    ts: int
+
+
+class SessionOpened(JournalEvent):
+    """A worker process took the journal; ``epoch`` grows with each and fences what an older one may still do."""
+
+    epoch: int
+    venue: str
+    worker: str
+    instruments: tuple[dict[str, Any], ...]
+
+
+class RunStarted(JournalEvent):
+    run_id: str
+    release: str
+    strategy: str
+    params: dict[str, Any]
+    model_digest: str
+    limits_version: int
+
+
+class RunStopped(JournalEvent):
+    run_id: str
+    reason: str
+
+
+class TradingStateChanged(JournalEvent):
+    """``control_version`` is that of the control plane's row, 0 when the loop itself decided."""
+
+    state: TradingState
+    reason: str
+    by: str
+    control_version: int
+
+
+class LimitsActivated(JournalEvent):
+    version: int
+    digest: str
+    limits: dict[str, Any]
+
+
+class BalanceAdopted(JournalEvent):
+    """The venue's balance of an asset was taken as ours at first contact; ``total`` in atoms."""
+
+    asset: str
+    total: int
+
+
+class OrderDenied(JournalEvent):
+    client_id: str
+    run_id: str
+    symbol: str
+    side: Side
+    lots: int
+    price: int
+    reasons: tuple[Reason, ...]
+    inputs: dict[str, Any]
+
+
+class OrderIntended(JournalEvent):
+    """Durable before anything goes on the wire. ``price`` is 0 for a market order; ``stages`` holds ns per stage."""
+
+    client_id: str
+    run_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    tif: TimeInForce
+    lots: int
+    price: int
+    reduce_only: bool
+    reference: int
+    """Price in ticks that the collar was checked against, and arrival price of the order."""
+    forecast_id: str
+    model_digest: str
+    limits_version: int
+    epoch: int
+    decision: dict[str, Any]
+    stages: dict[str, int]
+
+
+class OrderSent(JournalEvent):
+    client_id: str
+    stages: dict[str, int]
+
+
+class OrderAccepted(JournalEvent):
+    client_id: str
+    venue_order_id: str
+
+
+class OrderRejected(JournalEvent):
+    client_id: str
+    code: str
+    message: str
+
+
+class OrderUnknown(JournalEvent):
+    """Timeout, disconnect or 5xx after sending: stays so until the venue has answered for it."""
+
+    client_id: str
+    detail: str
+
+
+class OrderNotSent(JournalEvent):
+    """An intent that provably never left (found unsent after a restart, or fenced): it ends as CANCELED."""
+
+    client_id: str
+    detail: str
+
+
+class OrderFilled(JournalEvent):
+    """One execution. ``fee`` in atoms of ``fee_asset``; ``trade_id`` makes it idempotent."""
+
+    client_id: str
+    trade_id: int
+    symbol: str
+    side: Side
+    lots: int
+    price: int
+    fee: int
+    fee_asset: str
+    maker: bool
+    ts_event: int
+
+
+class CancelRequested(JournalEvent):
+    client_id: str
+    reason: str
+
+
+class OrderEnded(JournalEvent):
+    """The venue said that the order is over without (further) fills: CANCELED, EXPIRED or REJECTED."""
+
+    client_id: str
+    status: OrderStatus
+    detail: str
+
+
+class Marked(JournalEvent):
+    """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
+
+    equity: int
+    realised: int
+    unrealised: int
+    fees: int
+    cash: int
+    gross: int
+    drawdown: int
+    positions: dict[str, int]
+    marks: dict[str, int]
+
+
+class FeedChanged(JournalEvent):
+    symbol: str
+    state: FeedState
+    detail: str
+
+
+class ReconciliationDone(JournalEvent):
+    """``breaks`` lists what differed from the venue, in words with both values; empty when books agree."""
+
+    ok: bool
+    orders_checked: int
+    fills_adopted: int
+    breaks: tuple[str, ...]
+
+
+Journalled = (
+    SessionOpened
+    | RunStarted
+    | RunStopped
+    | TradingStateChanged
+    | LimitsActivated
+    | BalanceAdopted
+    | OrderDenied
+    | OrderIntended
+    | OrderSent
+    | OrderAccepted
+    | OrderRejected
+    | OrderUnknown
+    | OrderNotSent
+    | OrderFilled
+    | CancelRequested
+    | OrderEnded
+    | Marked
+    | FeedChanged
+    | ReconciliationDone
+)
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the execution journal: ``hash`` is SHA-256 over the previous hash and the event's bytes, in hex."""
+
+    seq: int
+    hash: str
+    event: Journalled
