@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey from their wheels, so that one machine needs nothing installed."""

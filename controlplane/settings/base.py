@@ -1,0 +1,184 @@
+"""Settings that hold everywhere. Every value that differs between machines comes from the environment (.env.example)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from controlplane import environment as env
+from controlplane import secrets
+from controlplane.embedded.postgres import DATABASE, ROLE, socket_folder
+
+ROOT = env.ROOT
+GEKKO_MODE = env.text("GEKKO_MODE", "paper")
+GEKKO_STATE_DIR: Path = env.folder("GEKKO_STATE_DIR", ROOT / ".gekko")
+GEKKO_DATA: Path = env.folder("GEKKO_DATA", ROOT.parent / "shared" / "data")
+GEKKO_REGION = env.text("GEKKO_REGION", "local")
+SECRETS = GEKKO_STATE_DIR / "secrets"
+
+GEKKO_WEB_PORT = env.port("GEKKO_WEB_PORT", 8000)
+GEKKO_VENUE_PORT = env.port("GEKKO_VENUE_PORT", 18010)
+GEKKO_VALKEY_PORT = env.port("GEKKO_VALKEY_PORT", 16379)
+GEKKO_WEB_URL = env.text("GEKKO_WEB_URL", f"http://127.0.0.1:{GEKKO_WEB_PORT}")
+GEKKO_VENUE_URL = env.text("GEKKO_VENUE_URL", f"http://127.0.0.1:{GEKKO_VENUE_PORT}")
+GEKKO_VENUE_NAME = env.text("GEKKO_VENUE_NAME", "paper")
+GEKKO_VENUE_API_KEY = env.text("GEKKO_VENUE_API_KEY", "") or secrets.text_secret(SECRETS, "venue_api_key")
+GEKKO_VENUE_API_SECRET = env.text("GEKKO_VENUE_API_SECRET", "") or secrets.text_secret(SECRETS, "venue_api_secret")
+GEKKO_METRICS_PORT: int | None = env.integer("GEKKO_METRICS_PORT", 0) or None
+
+SECRET_KEY = env.text("GEKKO_SECRET_KEY", "") or secrets.text_secret(SECRETS, "django_secret_key", 48)
+GEKKO_FIELD_KEY: bytes = secrets.key_secret(SECRETS, "field_key")
+GEKKO_RECOVERY_PEPPER: bytes = secrets.key_secret(SECRETS, "recovery_pepper")
+GEKKO_AUDIT_SIGNING_KEY: Path = secrets.signing_key(SECRETS, "audit_signing_key.pem")
+
+DEBUG = False
+ALLOWED_HOSTS = env.words("GEKKO_ALLOWED_HOSTS", ["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.words("GEKKO_TRUSTED_ORIGINS", [])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "knox",
+    "django_otp",
+    "csp",
+    "apps.core",
+    "apps.audit",
+    "apps.accounts",
+    "apps.policies",
+    "apps.fleet",
+    "apps.trading",
+    "apps.deployments",
+    "apps.incidents",
+    "apps.streaming",
+    "frontend",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "controlplane.urls"
+ASGI_APPLICATION = "controlplane.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "frontend" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    """A ``postgresql://user:password@host:port/name?host=/socket&sslmode=...`` URL as Django's dict."""
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": env.integer("GEKKO_DB_CONN_MAX_AGE", 60),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, **query},
+    }
+
+
+DATABASE_URL = env.text("DATABASE_URL", f"postgresql://{ROLE}@/{DATABASE}?host={socket_folder(GEKKO_STATE_DIR)}")
+DATABASES = {"default": _database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+_VALKEY_PASSWORD = secrets.text_secret(SECRETS, "valkey_password")
+REDIS_URL = env.text("REDIS_URL", f"redis://:{_VALKEY_PASSWORD}@127.0.0.1:{GEKKO_VALKEY_PORT}/0")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # redis-py 8 would cut an idle subscription after five seconds.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "gekko:channels"},
+    }
+}
+
+CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
+CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_RESULT_EXPIRES = 3600
+CELERY_TASK_DEFAULT_QUEUE = "control"
+CELERY_TASK_ROUTES = {
+    "gekko.execution.*": {"queue": "execution"},
+    "gekko.forecast.*": {"queue": "gpu"},
+}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 30, "socket_keepalive": True}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(GEKKO_STATE_DIR / "celerybeat-schedule")
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "audit-checkpoint": {"task": "gekko.audit.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
+    "audit-verify": {"task": "gekko.audit.verify", "schedule": 300.0, "options": {"expires": 300}},
+    "fleet-probe": {"task": "gekko.fleet.probe", "schedule": 5.0, "options": {"expires": 5}},
+    "incidents-sweep": {"task": "gekko.incidents.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "deployments-audit": {"task": "gekko.deployments.audit_overdue", "schedule": 10.0, "options": {"expires": 10}},
+    "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+# The renderer reads the token from the cookie and returns it in the header.
+CSRF_COOKIE_HTTPONLY = False
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = GEKKO_STATE_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = False
+LOGGING_CONFIG = None

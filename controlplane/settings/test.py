@@ -1,0 +1,21 @@
+"""Tests: real PostgreSQL and Valkey in a state folder of their own, cheap password hashing, nothing else different."""
+
+import os
+import tempfile
+import zlib
+from pathlib import Path
+
+_STATE = os.environ.setdefault("GEKKO_TEST_STATE", str(Path(tempfile.gettempdir()) / "gekko-test"))
+os.environ["GEKKO_STATE_DIR"] = _STATE
+# Two checkouts may test at the same time: each state folder has its own port.
+os.environ.setdefault("GEKKO_VALKEY_PORT", str(20_000 + zlib.crc32(_STATE.encode()) % 10_000))
+
+from controlplane.settings.base import *  # noqa: F403, E402 - the state folder must be set before base reads it
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True

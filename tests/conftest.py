@@ -1,0 +1,41 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from tests.support.services import running_services
+
+
+@pytest.fixture(scope="session")
+def embedded_services() -> Iterator[None]:
+    """PostgreSQL and Valkey, real ones, for the whole session."""
+    from controlplane.secrets import text_secret
+
+    password = text_secret(settings.SECRETS, "valkey_password")
+    with running_services(settings.GEKKO_STATE_DIR, settings.GEKKO_VALKEY_PORT, password):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(embedded_services: None) -> None:
+    """pytest-django creates its database only after the servers are up."""
+
+
+@pytest.fixture
+def valkey_url(embedded_services: None) -> str:
+    return str(settings.REDIS_URL)
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """Folder of recordings and reference results; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("GEKKO_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no market data in {folder}; set GEKKO_DATA to test with it")
+    return folder
