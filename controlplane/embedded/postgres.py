@@ -12,10 +12,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import psycopg
 
 SYSTEM_USER = "gekko-postgres"
 SYSTEM_HOME = Path("/var/lib/gekko")
@@ -108,18 +110,11 @@ def _ensure_system_user() -> None:
             raise EmbeddedError(f"cannot create the user {SYSTEM_USER} for PostgreSQL: {done.stderr.strip()}") from None
 
 
-def run_as(user: str | None) -> Callable[[], None] | None:
-    """A ``preexec_fn`` that becomes ``user``; None when there is nobody to become."""
+def run_as(user: str | None) -> dict[str, Any]:
+    """The arguments with which ``subprocess`` starts a process as ``user``; none when we stay who we are."""
     if user is None:
-        return None
-    entry = pwd.getpwnam(user)
-
-    def become() -> None:
-        os.setgroups([])
-        os.setgid(entry.pw_gid)
-        os.setuid(entry.pw_uid)
-
-    return become
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def prepare(paths: PostgresPaths) -> bool:
@@ -137,9 +132,7 @@ def prepare(paths: PostgresPaths) -> bool:
         *("--pgdata", str(paths.data), "--username", ROLE, "--encoding", "UTF8", "--locale", "C"),
         *("--auth", "trust", "--no-instructions"),
     ]
-    done = subprocess.run(
-        command, preexec_fn=run_as(paths.user), cwd=paths.data, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=paths.data, capture_output=True, text=True, check=False, **run_as(paths.user))
     if done.returncode != 0:
         raise EmbeddedError(f"initdb failed in {paths.data}: {done.stderr.strip().splitlines()[-1:] or done.stdout}")
     return True
@@ -172,8 +165,6 @@ def is_ready(paths: PostgresPaths) -> bool:
 
 def ensure_database(paths: PostgresPaths) -> None:
     """Create the database when missing; the server must be up."""
-    import psycopg
-
     with psycopg.connect(f"postgresql://{ROLE}@/postgres?host={paths.sockets}", autocommit=True) as connection:
         exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if exists is None:

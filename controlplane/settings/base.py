@@ -1,4 +1,4 @@
-"""Settings that hold everywhere. Every value that differs between machines comes from the environment (.env.example)."""
+"""Settings that hold everywhere. What differs between machines comes from the environment (see .env.example)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from controlplane import secrets
 from controlplane.embedded.postgres import DATABASE, ROLE, socket_folder
 
 ROOT = env.ROOT
+GEKKO_PRODUCTION = False
 GEKKO_MODE = env.text("GEKKO_MODE", "paper")
 GEKKO_STATE_DIR: Path = env.folder("GEKKO_STATE_DIR", ROOT / ".gekko")
 GEKKO_DATA: Path = env.folder("GEKKO_DATA", ROOT.parent / "shared" / "data")
@@ -25,6 +26,7 @@ GEKKO_VENUE_URL = env.text("GEKKO_VENUE_URL", f"http://127.0.0.1:{GEKKO_VENUE_PO
 GEKKO_VENUE_NAME = env.text("GEKKO_VENUE_NAME", "paper")
 GEKKO_VENUE_API_KEY = env.text("GEKKO_VENUE_API_KEY", "") or secrets.text_secret(SECRETS, "venue_api_key")
 GEKKO_VENUE_API_SECRET = env.text("GEKKO_VENUE_API_SECRET", "") or secrets.text_secret(SECRETS, "venue_api_secret")
+GEKKO_METRICS_BASE = env.port("GEKKO_METRICS_BASE", 18100)
 GEKKO_METRICS_PORT: int | None = env.integer("GEKKO_METRICS_PORT", 0) or None
 
 SECRET_KEY = env.text("GEKKO_SECRET_KEY", "") or secrets.text_secret(SECRETS, "django_secret_key", 48)
@@ -63,6 +65,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -111,6 +114,8 @@ def _database(url: str) -> dict[str, Any]:
 
 
 DATABASE_URL = env.text("DATABASE_URL", f"postgresql://{ROLE}@/{DATABASE}?host={socket_folder(GEKKO_STATE_DIR)}")
+GEKKO_EMBEDDED_POSTGRES = not env.text("DATABASE_URL", "")
+GEKKO_EMBEDDED_VALKEY = not env.text("REDIS_URL", "")
 DATABASES = {"default": _database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -152,6 +157,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 }
 
 AUTH_USER_MODEL = "accounts.User"
+KNOX_TOKEN_MODEL = "accounts.ApiToken"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -181,4 +187,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = False
-LOGGING_CONFIG = None
+LOGGING_CONFIG = "controlplane.logs.configure"
+LOGGING = {"process": env.text("GEKKO_PROCESS", ""), "level": env.text("GEKKO_LOG_LEVEL", "INFO")}

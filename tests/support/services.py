@@ -42,10 +42,10 @@ def running_services(state: Path, valkey_port: int, valkey_password: str) -> Ite
         pg_log = stack.enter_context((state / "postgres.log").open("ab"))
         server = subprocess.Popen(
             postgres.server_command(pg, durable=False),
-            preexec_fn=postgres.run_as(pg.user),
             cwd=pg.data,
             stdout=pg_log,
             stderr=pg_log,
+            **postgres.run_as(pg.user),
         )
         stack.callback(_stop, server, 2)
         kv = valkey.locate(state, port=valkey_port, password=valkey_password)

@@ -1,0 +1,14 @@
+"""Production: TLS in front, secure cookies, nothing embedded by accident. ``controlplane.checks`` refuses the rest."""
+
+from controlplane.settings.base import *  # noqa: F403 - settings modules extend one another by design
+
+GEKKO_PRODUCTION = True
+SESSION_COOKIE_NAME = "__Host-sessionid"
+SESSION_COOKIE_SECURE = True
+CSRF_COOKIE_SECURE = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = True
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
