@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -14,12 +15,17 @@ else:
     Base = admin.ModelAdmin
 
 
-def _never(*_: object) -> bool:
+def _refuse(*_: object, **__: object) -> bool:
     return False
 
 
+never: Callable[..., bool] = _refuse
+
+
 class ReadOnlyAdmin(Base):
-    has_add_permission = has_change_permission = has_delete_permission = staticmethod(_never)
+    has_add_permission = never
+    has_change_permission = never
+    has_delete_permission = never
 
 
 @admin.register(Node)

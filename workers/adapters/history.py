@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -47,7 +48,9 @@ class Series:
     provenance: Provenance
 
 
-def from_closes(closes: Iterable[float], *, name: str, source: str, interval_ns: int, start: int = 0) -> Series:
+def from_closes(
+    closes: Iterable[float], *, name: str, source: str, interval_ns: int, start: int = 0, end: int = 0
+) -> Series:
     """A series from closes; DataError names the first that is not finite and positive."""
     array = np.fromiter(closes, np.float64)
     bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
@@ -62,7 +65,7 @@ def from_closes(closes: Iterable[float], *, name: str, source: str, interval_ns:
             rows=len(array),
             interval_ns=interval_ns,
             start=start,
-            end=start + len(array) * interval_ns if start else 0,
+            end=end,
         ),
     )
 
@@ -91,11 +94,11 @@ def from_venue(
             owned.close()
     opened = sorted(rows)[:-1][-bars:]
     closes = [rows[at] for at in opened]
-    start = opened[0] * 1_000_000 if opened else 0
-    return from_closes(closes, name=symbol, source=f"klines {interval}", interval_ns=nanos, start=start)
+    start, end = (opened[0] * 1_000_000, opened[-1] * 1_000_000 + nanos) if opened else (0, 0)
+    return from_closes(closes, name=symbol, source=f"klines {interval}", interval_ns=nanos, start=start, end=end)
 
 
-def _klines(client: httpx.Client, url: str, symbol: str, interval: str, before: int | None) -> list[list[object]]:
+def _klines(client: httpx.Client, url: str, symbol: str, interval: str, before: int | None) -> list[list[Any]]:
     query: dict[str, str | int] = {"symbol": symbol, "interval": interval, "limit": KLINES_AT_ONCE}
     if before is not None:
         query["endTime"] = before
@@ -133,13 +136,14 @@ def from_csv(path: Path, *, name: str = "", column: str = "close") -> Series:
     times = [_moment(text, path) for text, _ in rows[:100]]
     gaps = np.diff(np.asarray(times, np.int64))
     nanos = int(np.median(gaps)) if gaps.size else 0
-    start = times[0] if times else 0
+    start, end = (times[0], _moment(rows[-1][0], path) + nanos) if times else (0, 0)
     return from_closes(
         (close for _, close in rows),
         name=name or path.name.split(".")[0],
         source=path.name,
         interval_ns=nanos,
         start=start,
+        end=end,
     )
 
 
@@ -186,8 +190,9 @@ def from_recording(path: Path, interval: str, *, name: str = "") -> Series:
     if not last:
         raise HistoryError(f"no trades in {path.name}; expected a recording of the stream @trade")
     name = name or path.name.split("_")[0].upper()
-    start = min(last) * nanos
-    return from_closes(_carried(last), name=name, source=f"{path.name} {interval}", interval_ns=nanos, start=start)
+    start, end = min(last) * nanos, (max(last) + 1) * nanos
+    source = f"{path.name} {interval}"
+    return from_closes(_carried(last), name=name, source=source, interval_ns=nanos, start=start, end=end)
 
 
 def _carried(last: dict[int, float]) -> Iterator[float]:
