@@ -13,7 +13,7 @@ How to drive it (live worker, replay, tests)::
     view.reject(reason, detail)                 # a frame of this symbol that could not even be decoded
 
 Events in: ``BookSnapshot``, ``BookDelta``, ``TopOfBook`` (the exchange's own best bid and ask), ``Trade``, ``Bar``
-(when the view builds none itself), and ``FeedStatus`` from the client: ``BREAK`` the session ended, ``LIVE`` a session is
+(when the view builds none itself), ``FeedStatus`` from the client: ``BREAK`` the session ended, ``LIVE`` a session is
 open (with its id and end), ``CONNECTING`` or ``STALE`` the connection was lost. A break voids book, ids, spike
 references, open and closed bars: nothing is compared across it. A lost connection voids book and ids; bars go on.
 
@@ -45,7 +45,7 @@ class ViewConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     bar_interval_ns: int = 0
     """Length of the bars built from trades; 0 builds none."""
-    bar_grace_ns: int = 0
+    bar_grace_ns: int = 100_000_000
     """How long a bar stays open for trades that arrive after its end."""
     bar_history: int = 4096
     """Closed bars kept."""
