@@ -29,7 +29,7 @@ GEKKO_VENUE_API_SECRET = env.text("GEKKO_VENUE_API_SECRET", "") or secrets.text_
 GEKKO_METRICS_BASE = env.port("GEKKO_METRICS_BASE", 18100)
 GEKKO_METRICS_PORT: int | None = env.integer("GEKKO_METRICS_PORT", 0) or None
 
-SECRET_KEY = env.text("GEKKO_SECRET_KEY", "") or secrets.text_secret(SECRETS, "django_secret_key", 48)
+SECRET_KEY = env.text("GEKKO_SECRET_KEY", "") or secrets.text_secret(SECRETS, "django_secret_key", 64)
 GEKKO_FIELD_KEY: bytes = secrets.key_secret(SECRETS, "field_key")
 GEKKO_RECOVERY_PEPPER: bytes = secrets.key_secret(SECRETS, "recovery_pepper")
 GEKKO_AUDIT_SIGNING_KEY: Path = secrets.signing_key(SECRETS, "audit_signing_key.pem")
@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "knox",
     "django_otp",
     "csp",
+    "controlplane",
     "apps.core",
     "apps.audit",
     "apps.accounts",
@@ -65,6 +66,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "apps.core.middleware.RequestContextMiddleware",
     "apps.core.middleware.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -189,3 +191,24 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = False
 LOGGING_CONFIG = "controlplane.logs.configure"
 LOGGING = {"process": env.text("GEKKO_PROCESS", ""), "level": env.text("GEKKO_LOG_LEVEL", "INFO")}
+
+REST_FRAMEWORK = {
+    # Our views name their own; a view that forgets is closed.
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.core.api.problems.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gekko",
+    "DESCRIPTION": "Control plane of an autonomous trading desk.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.core.api.schema.add_problems",
+    ],
+}

@@ -105,6 +105,7 @@ class Stack:
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)
         log = self.state / "up.log"
+        started = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             self.supervisor = subprocess.Popen(
                 [sys.executable, "-m", "controlplane.cli", "up", "--credentials-file", str(self.credentials_path)],
@@ -113,12 +114,11 @@ class Stack:
                 stderr=out,
                 stdin=subprocess.DEVNULL,
             )
-        started = log.stat().st_size
 
         def up() -> bool:
             if self.supervisor is not None and self.supervisor.poll() is not None:
                 raise AssertionError(f"gekko up ended with {self.supervisor.returncode}:\n{log.read_text()[-4000:]}")
-            return "Gekko is up" in log.read_bytes()[started if started else 0 :].decode(errors="replace")
+            return "Gekko is up" in log.read_bytes()[started:].decode(errors="replace")
 
         eventually(up, "gekko up printed its screen", seconds)
 
