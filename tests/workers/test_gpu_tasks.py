@@ -66,7 +66,7 @@ def read(client: redis.Redis) -> dict[str, object]:
     return json.loads(fields[b"data"])
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 def test_training_registers_a_ready_model_that_then_forecasts(member: FleetMember, replies: redis.Redis) -> None:
     result = gpu.train.run(SPEC)
     model = ModelVersion.objects.get(digest=result["digest"])

@@ -16,7 +16,6 @@ from workers.live import training
 from workers.live.gpu_process import member
 from workers.live.model_host import LOAD_ERRORS, ForecastError, ForecastReply, ForecastRequest, StaleRequest
 
-QUEUE = "gpu"
 REPLIES_KEPT = 100
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 COMPUTE = Histogram("gekko_forecast_compute_seconds", "From receipt to finished forecasts", buckets=_BUCKETS)
@@ -30,7 +29,7 @@ def _replies() -> redis.Redis:
 
 
 # Acknowledged at once: a request that was lost with its worker is stale by the time another could have it.
-@app.task(name="gekko.forecast.predict", queue=QUEUE, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]  # celery has no types
+@app.task(name="gekko.forecast.predict", ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]  # celery has no types
 def predict(request: dict[str, Any]) -> None:
     """Forecast one batch and add the reply to the stream ``reply_to``: forecasts, or in words why there are none."""
     reply = answer(request)
@@ -52,14 +51,14 @@ def answer(request: dict[str, Any]) -> ForecastReply | ForecastError:
         return ForecastError(request_id=str(request.get("request_id", "")), error=f"{type(error).__name__}: {error}")
 
 
-@app.task(name="gekko.forecast.load", queue=QUEUE)  # type: ignore[untyped-decorator]  # celery has no types
+@app.task(name="gekko.forecast.load")  # type: ignore[untyped-decorator]  # celery has no types
 def load(digest: str) -> dict[str, Any]:
     """Warm a model up and check its known answers; raises when it cannot be loaded, and keeps what was loaded."""
     loaded = member().load(digest)
     return {"digest": digest, "warm_ms": loaded.warm_ms, "golden_off": loaded.golden_off}
 
 
-@app.task(bind=True, name="gekko.forecast.train", queue=QUEUE, acks_late=False)  # type: ignore[untyped-decorator]  # celery has no types
+@app.task(bind=True, name="gekko.forecast.train", acks_late=False)  # type: ignore[untyped-decorator]  # celery has no types
 def train(self: Any, spec: dict[str, Any]) -> dict[str, Any]:
     """Train, measure, register and warm up a model; state PROGRESS carries how far it is."""
 
