@@ -25,20 +25,20 @@ class MarketEvent(msgspec.Struct, frozen=True, gc=False, tag=True, kw_only=True)
     ts_recv: int
 
 
-class BookSnapshot(MarketEvent):
+class BookSnapshot(MarketEvent, frozen=True):
     last_id: int
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
 
 
-class BookDelta(MarketEvent):
+class BookDelta(MarketEvent, frozen=True):
     first_id: int
     last_id: int
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
 
 
-class TopOfBook(MarketEvent):
+class TopOfBook(MarketEvent, frozen=True):
     update_id: int
     bid: int
     bid_lots: int
@@ -46,14 +46,14 @@ class TopOfBook(MarketEvent):
     ask_lots: int
 
 
-class Trade(MarketEvent):
+class Trade(MarketEvent, frozen=True):
     trade_id: int
     price: int
     lots: int
     aggressor: Side
 
 
-class Bar(MarketEvent):
+class Bar(MarketEvent, frozen=True):
     """OHLCV of ``[start, start + interval)`` in event time; ``ts_event`` is the end. Prices in ticks, volume in lots."""
 
     start: int
@@ -66,7 +66,7 @@ class Bar(MarketEvent):
     trades: int
 
 
-class FeedStatus(MarketEvent):
+class FeedStatus(MarketEvent, frozen=True):
     """The feed of one instrument changed state; risk refuses entries unless it is LIVE."""
 
     state: FeedState
@@ -101,7 +101,7 @@ class JournalEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ts: int
 
 
-class SessionOpened(JournalEvent):
+class SessionOpened(JournalEvent, frozen=True):
     """A worker process took the journal; ``epoch`` grows with each and fences what an older one may still do."""
 
     epoch: int
@@ -110,21 +110,23 @@ class SessionOpened(JournalEvent):
     instruments: tuple[dict[str, Any], ...]
 
 
-class RunStarted(JournalEvent):
+class RunStarted(JournalEvent, frozen=True):
     run_id: str
     release: str
     strategy: str
     params: dict[str, Any]
     model_digest: str
     limits_version: int
+    instruments: tuple[str, ...] = ()
+    interval_ns: int = 0
 
 
-class RunStopped(JournalEvent):
+class RunStopped(JournalEvent, frozen=True):
     run_id: str
     reason: str
 
 
-class TradingStateChanged(JournalEvent):
+class TradingStateChanged(JournalEvent, frozen=True):
     """``control_version`` is that of the control plane's row, 0 when the loop itself decided."""
 
     state: TradingState
@@ -133,20 +135,20 @@ class TradingStateChanged(JournalEvent):
     control_version: int
 
 
-class LimitsActivated(JournalEvent):
+class LimitsActivated(JournalEvent, frozen=True):
     version: int
     digest: str
     limits: dict[str, Any]
 
 
-class BalanceAdopted(JournalEvent):
+class BalanceAdopted(JournalEvent, frozen=True):
     """The venue's balance of an asset was taken as ours at first contact; ``total`` in atoms."""
 
     asset: str
     total: int
 
 
-class OrderDenied(JournalEvent):
+class OrderDenied(JournalEvent, frozen=True):
     client_id: str
     run_id: str
     symbol: str
@@ -157,7 +159,7 @@ class OrderDenied(JournalEvent):
     inputs: dict[str, Any]
 
 
-class OrderIntended(JournalEvent):
+class OrderIntended(JournalEvent, frozen=True):
     """Durable before anything goes on the wire. ``price`` is 0 for a market order; ``stages`` holds ns per stage."""
 
     client_id: str
@@ -179,37 +181,37 @@ class OrderIntended(JournalEvent):
     stages: dict[str, int]
 
 
-class OrderSent(JournalEvent):
+class OrderSent(JournalEvent, frozen=True):
     client_id: str
     stages: dict[str, int]
 
 
-class OrderAccepted(JournalEvent):
+class OrderAccepted(JournalEvent, frozen=True):
     client_id: str
     venue_order_id: str
 
 
-class OrderRejected(JournalEvent):
+class OrderRejected(JournalEvent, frozen=True):
     client_id: str
     code: str
     message: str
 
 
-class OrderUnknown(JournalEvent):
+class OrderUnknown(JournalEvent, frozen=True):
     """Timeout, disconnect or 5xx after sending: stays so until the venue has answered for it."""
 
     client_id: str
     detail: str
 
 
-class OrderNotSent(JournalEvent):
+class OrderNotSent(JournalEvent, frozen=True):
     """An intent that provably never left (found unsent after a restart, or fenced): it ends as CANCELED."""
 
     client_id: str
     detail: str
 
 
-class OrderFilled(JournalEvent):
+class OrderFilled(JournalEvent, frozen=True):
     """One execution. ``fee`` in atoms of ``fee_asset``; ``trade_id`` makes it idempotent."""
 
     client_id: str
@@ -224,12 +226,12 @@ class OrderFilled(JournalEvent):
     ts_event: int
 
 
-class CancelRequested(JournalEvent):
+class CancelRequested(JournalEvent, frozen=True):
     client_id: str
     reason: str
 
 
-class OrderEnded(JournalEvent):
+class OrderEnded(JournalEvent, frozen=True):
     """The venue said that the order is over without (further) fills: CANCELED, EXPIRED or REJECTED."""
 
     client_id: str
@@ -237,7 +239,7 @@ class OrderEnded(JournalEvent):
     detail: str
 
 
-class Marked(JournalEvent):
+class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
 
     equity: int
@@ -251,13 +253,13 @@ class Marked(JournalEvent):
     marks: dict[str, int]
 
 
-class FeedChanged(JournalEvent):
+class FeedChanged(JournalEvent, frozen=True):
     symbol: str
     state: FeedState
     detail: str
 
 
-class ReconciliationDone(JournalEvent):
+class ReconciliationDone(JournalEvent, frozen=True):
     """``breaks`` lists what differed from the venue, in words with both values; empty when books agree."""
 
     ok: bool

@@ -1,0 +1,31 @@
+"""Settings of one kernel; all times in ns."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+SECOND_NS: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * SECOND_NS
+
+
+class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How the kernel treats time. The defaults are those of live and paper trading.
+
+    ``max_pause_ns``: a longer silence between two inputs means that the process was stopped (SIGSTOP, a sleeping
+    laptop, a clock that jumped): nothing known before it may be traded on. 0 switches the check off, for backtests,
+    whose inputs are as far apart as their bars.
+    """
+
+    epoch: int = 1
+    venue: str = ""
+    worker: str = "kernel"
+    max_pause_ns: int = 3 * SECOND_NS
+    mark_interval_ns: int = 5 * SECOND_NS
+    send_within_ns: int = 2 * SECOND_NS
+    """A decision older than this must not reach the wire."""
+    denial_pause_ns: int = SECOND_NS
+    """After a denial, further orders of that side and symbol are not even proposed for so long."""
+    forecast_grace_ns: int = SECOND_NS // 2
+    """How long to wait for the other instruments' bars before asking for forecasts without them."""

@@ -1,0 +1,188 @@
+"""What a strategy sees and may do; also where every order passes the gate and gets its durable intent.
+
+The desk records: an event goes into the books and onto the list of effects in one step, so that books and journal
+cannot part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workers.engine.accounting.books import Books
+from workers.engine.accounting.valuation import Valuation
+from workers.engine.config import KernelConfig
+from workers.engine.events import CancelRequested, Forecast, JournalEvent, OrderDenied, OrderIntended
+from workers.engine.execution.client_ids import client_order_id
+from workers.engine.execution.orders import Order
+from workers.engine.instruments import Instrument
+from workers.engine.market_state import MarketState
+from workers.engine.ports import Cancel, Clock, Effect, Journal, Send
+from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
+from workers.engine.risk.limits import Limits
+
+
+class Desk:
+    """Handed to every hook of a strategy. ``now`` is our clock in ns."""
+
+    def __init__(self, config: KernelConfig, books: Books, clock: Clock | None) -> None:
+        self.config = config
+        self.books = books
+        self.now = 0
+        self.entered = 0
+        """Stage clock when the current input came in."""
+        self.out: list[Effect] = []
+        self.suppressed = 0
+        """Orders not proposed because the same side had just been denied."""
+        self._clock = clock
+        self.markets: dict[str, MarketState] = {}
+        self.valuation = Valuation(books)
+        self.risk = RiskState(books, self.valuation, self.markets)
+        self.adopt_lines()
+
+    def adopt_lines(self) -> None:
+        """Give every line of the books a market, after instruments were registered."""
+        for symbol, line in self.books.lines.items():
+            if symbol not in self.markets:
+                self.markets[symbol] = MarketState(line)
+
+    # -- what a strategy sees
+
+    @property
+    def limits(self) -> Limits | None:
+        """Limits in force."""
+        return self.risk.limits
+
+    @property
+    def equity(self) -> int:
+        """Worth of the account in money units of the quote asset."""
+        return self.valuation.equity
+
+    @property
+    def interval_ns(self) -> int:
+        """Bar interval of the run, 0 when none was named."""
+        return self.books.run.interval_ns if self.books.run else 0
+
+    @property
+    def traded(self) -> tuple[str, ...]:
+        """Symbols that the run trades."""
+        return tuple(symbol for symbol, market in self.markets.items() if market.traded)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Filters and conversions of ``symbol``."""
+        return self.books.lines[symbol].instrument
+
+    def market(self, symbol: str) -> MarketState:
+        """Newest prices of ``symbol``."""
+        return self.markets[symbol]
+
+    def position(self, symbol: str) -> int:
+        """Whole lots held; a remainder below one lot (dust from fees) is not counted."""
+        line = self.books.lines[symbol]
+        return int(line.position // line.lot_atoms) if line.position >= 0 else -int(-line.position // line.lot_atoms)
+
+    def open_orders(self, symbol: str) -> Iterable[Order]:
+        """Orders of ``symbol`` that may still fill."""
+        return self.books.lines[symbol].open.values()
+
+    def busy(self, symbol: str) -> bool:
+        """True while any order of ``symbol`` may still fill."""
+        return bool(self.books.lines[symbol].open)
+
+    def fresh_forecast(self, symbol: str) -> Forecast | None:
+        """Newest forecast, unless it is older than the limits allow."""
+        forecast, limits = self.markets[symbol].forecast, self.risk.limits
+        if forecast is None or limits is None:
+            return None
+        fresh = self.now - forecast.as_of <= limits.forecast_max_age_bars * forecast.interval_ns
+        return forecast if fresh else None
+
+    # -- what a strategy does
+
+    def order(self, request: OrderRequest) -> str | None:
+        """Put the order through the gate; return its client id, or None when it was denied or no run is on."""
+        run, market = self.books.run, self.markets.get(request.symbol)
+        if run is None:
+            return None
+        side = int(request.side)
+        if market is not None and market.denied == side and self.now < market.quiet_until:
+            self.suppressed += 1
+            return None
+        begun = self._clock() if self._clock else 0
+        client_id = client_order_id(run.run_id, self.books.epoch, self.books.decisions)
+        verdict = check(request, client_id, self.risk, self.now)
+        if verdict.reasons:
+            self._deny(request, client_id, verdict, market)
+            return None
+        stages = {"signal": begun - self.entered, "risk": self._clock() - begun} if self._clock else {}
+        self._send(request, client_id, verdict, stages)
+        return client_id
+
+    def cancel(self, client_id: str, reason: str) -> None:
+        """Ask for the cancellation of an open order; asking twice does nothing more."""
+        order = self.books.orders.get(client_id)
+        if order is not None and order.open and not order.cancel_requested:
+            self.request_cancel(order, reason)
+
+    def cancel_open(self, symbol: str, reason: str) -> None:
+        """Ask for the cancellation of all open orders of ``symbol``."""
+        for order in list(self.books.lines[symbol].open.values()):
+            self.cancel(order.client_id, reason)
+
+    # -- for the kernel
+
+    def record(self, event: JournalEvent) -> None:
+        """Put the event into books and journal."""
+        self.out.append(Journal(event))
+        line = self.books.apply(event)
+        if line is not None:
+            self.valuation.refresh(line)
+
+    def request_cancel(self, order: Order, reason: str) -> None:
+        """Journal and ask for a cancellation, also of an order that was asked for before."""
+        self.record(CancelRequested(ts=self.now, client_id=order.client_id, reason=reason))
+        self.out.append(Cancel(order.client_id, order.symbol, order.venue_order_id, reason))
+
+    def _deny(self, request: OrderRequest, client_id: str, verdict: Verdict, market: MarketState | None) -> None:
+        if market is not None:
+            market.denied = int(request.side)
+            market.quiet_until = self.now + self.config.denial_pause_ns
+        run = self.books.run
+        self.record(
+            OrderDenied(
+                ts=self.now,
+                client_id=client_id,
+                run_id=run.run_id if run else "",
+                symbol=request.symbol,
+                side=request.side,
+                lots=request.lots,
+                price=request.price,
+                reasons=verdict.reasons,
+                inputs=verdict.inputs,
+            )
+        )
+
+    def _send(self, request: OrderRequest, client_id: str, verdict: Verdict, stages: dict[str, int]) -> None:
+        run, market, forecast = self.books.run, self.markets[request.symbol], request.forecast
+        market.denied = 0
+        intent = OrderIntended(
+            ts=self.now,
+            client_id=client_id,
+            run_id=run.run_id if run else "",
+            symbol=request.symbol,
+            side=request.side,
+            order_type=request.order_type,
+            tif=request.tif,
+            lots=request.lots,
+            price=request.price,
+            reduce_only=request.reduce_only,
+            reference=market.reference,
+            forecast_id=forecast.forecast_id if forecast else "",
+            model_digest=forecast.model_digest if forecast else "",
+            limits_version=self.risk.limits.version if self.risk.limits else 0,
+            epoch=self.books.epoch,
+            decision={**request.decision, "risk": verdict.inputs},
+            stages=stages,
+        )
+        self.record(intent)
+        self.risk.note(intent)
+        self.out.append(Send(intent, self.now + self.config.send_within_ns))

@@ -1,0 +1,81 @@
+"""What the kernel knows of one instrument's market right now; not journalled, gone with the process."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from workers.engine.accounting.line import Line
+from workers.engine.events import Forecast, TopOfBook
+from workers.engine.vocabulary import FeedState
+
+HISTORY_BARS: Final = 4096
+"""Closes kept per instrument, the longest input that a model may ask for."""
+
+
+class MarketState:
+    """Newest prices, feed state and forecast of one instrument. Ticks, lots and ns.
+
+    ``reference`` is the middle of the book, or the last bar's close where no book was ever seen.
+    """
+
+    __slots__ = (
+        "ask",
+        "ask_lots",
+        "bar_end",
+        "bid",
+        "bid_lots",
+        "closes",
+        "closes_at",
+        "denied",
+        "feed",
+        "forecast",
+        "has_top",
+        "line",
+        "quiet_until",
+        "reference",
+        "reference_ts",
+        "session_id",
+        "symbol",
+        "traded",
+    )
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.symbol = line.symbol
+        self.bid = 0
+        self.bid_lots = 0
+        self.ask = 0
+        self.ask_lots = 0
+        self.has_top = False
+        self.reference = 0
+        self.reference_ts = 0
+        self.feed = FeedState.CONNECTING
+        self.session_id = 0
+        self.closes_at = 0
+        self.bar_end = 0
+        self.closes: deque[int] = deque(maxlen=HISTORY_BARS)
+        self.traded = False
+        """True while the running strategy trades this instrument."""
+        self.forecast: Forecast | None = None
+        self.denied = 0
+        """Sign of the side that was denied last, 0 for none."""
+        self.quiet_until = 0
+
+    def take_top(self, top: TopOfBook) -> int:
+        """Take the best bid and ask; return their middle in ticks, rounded down."""
+        self.bid = top.bid
+        self.bid_lots = top.bid_lots
+        self.ask = top.ask
+        self.ask_lots = top.ask_lots
+        self.has_top = True
+        self.reference_ts = top.ts_recv
+        self.reference = middle = (top.bid + top.ask) // 2
+        return middle
+
+    def forget(self) -> None:
+        """Trust nothing seen so far: a new session began, or the process was paused."""
+        self.feed = FeedState.STALE
+        self.reference_ts = 0
+        self.bid = self.ask = self.bid_lots = self.ask_lots = 0
+        self.forecast = None

@@ -1,0 +1,105 @@
+"""What the kernel asks of its host, and what a host must be able to do.
+
+The kernel performs no input or output. Each of its inputs answers with a list of effects, to be carried out **in
+order**. A ``Journal`` effect must be durable before any ``Send`` or ``Cancel`` that follows it is carried out: an order
+on the wire that no journal knows of cannot be found again after a crash.
+
+The protocols are implemented by the live execution worker (websockets, REST, a file) and by the backtester (a
+simulated venue, a list); the kernel does not know which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from workers.engine.events import JournalEvent, OrderIntended, Record
+
+
+class Journal(msgspec.Struct, frozen=True, gc=False):
+    """Append ``event`` to the execution journal; the kernel's own books already have it."""
+
+    event: JournalEvent
+
+
+class Send(msgspec.Struct, frozen=True, gc=False):
+    """Send the order to the venue, then report ``OrderSent``.
+
+    After ``deadline`` (our clock, ns) it must not leave any more: report ``OrderNotSent`` instead. A process that was
+    paused between deciding and sending would otherwise trade on what it knew before the pause.
+    """
+
+    intent: OrderIntended
+    deadline: int
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """Ask the venue to cancel the order; a ``CancelRequested`` has been journalled before."""
+
+    client_id: str
+    symbol: str
+    venue_order_id: str
+    reason: str
+
+
+class RequestForecast(msgspec.Struct, frozen=True, gc=False):
+    """Bars that end at ``as_of`` have closed: forecast all these instruments in one batch.
+
+    ``closes`` maps a symbol to its closes in the quote asset, oldest first, as long as the strategy's input.
+    """
+
+    as_of: int
+    interval_ns: int
+    model_digest: str
+    closes: dict[str, tuple[float, ...]]
+
+
+class Resync(msgspec.Struct, frozen=True, gc=False):
+    """The process was paused: reconnect and resynchronise every feed, then reconcile with the venue.
+
+    Until fresh ``FeedStatus`` (LIVE) and ``ReconciliationDone`` have come, the gate refuses every order.
+    """
+
+    paused_ns: int
+
+
+Effect = Journal | Send | Cancel | RequestForecast | Resync
+Effects = Sequence[Effect]
+
+
+class Clock(Protocol):
+    """A clock in ns; wall clocks count from 1970-01-01 UTC, stage clocks from anywhere."""
+
+    def __call__(self) -> int: ...
+
+
+class JournalPort(Protocol):
+    """The execution journal: append in order, make durable, read back."""
+
+    def append(self, event: JournalEvent) -> Record:
+        """Queue the event and return its record; durable only after ``flush``."""
+
+    def flush(self) -> None:
+        """Return when everything appended is durable; OSError when it cannot be."""
+
+    def read(self) -> Sequence[Record]:
+        """All records, oldest first; raises when the chain is broken."""
+
+
+class VenuePort(Protocol):
+    """An order gateway. Outcomes come back later, as reports given to ``Kernel.on_report``."""
+
+    def send(self, intent: OrderIntended) -> None:
+        """Put the order on the wire; its client id makes a repetition harmless."""
+
+    def cancel(self, client_id: str, symbol: str) -> None:
+        """Ask for the cancellation of one order."""
+
+
+class ForecastPort(Protocol):
+    """Where forecasts are made; the answer comes back through ``Kernel.on_forecast``."""
+
+    def request(self, effect: RequestForecast) -> None:
+        """Pass the request on without waiting for its answer."""

@@ -1,0 +1,274 @@
+"""The pre-trade gate: may this order leave? Pure, and fast enough to stand before every order.
+
+All reasons that apply are collected, not only the first. Exposure is judged at its worst: position plus every open
+order of the same side. An order that does not add to an exposure is not refused because that exposure is too large
+already, so that a book above a lowered limit can still be reduced. Cancels never pass through here.
+
+The state it reads is kept step by step elsewhere, so a check costs the same with one open order or thousands.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from workers.engine.accounting.books import Books
+from workers.engine.accounting.line import MARKET_ORDER_MARGIN_BPS
+from workers.engine.accounting.valuation import Valuation
+from workers.engine.events import Forecast, OrderIntended
+from workers.engine.market_state import MarketState
+from workers.engine.risk.limits import COLLAR_SCALE, Limits
+from workers.engine.vocabulary import FeedState, OrderType, Reason, Side, TimeInForce, TradingState
+
+
+class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a strategy wants. Lots and ticks; ``price`` 0 for a market order.
+
+    ``forecast`` is the one it acts on, if it acts on one: its age is part of the check.
+    """
+
+    symbol: str
+    side: Side
+    lots: int
+    price: int = 0
+    order_type: OrderType = OrderType.LIMIT
+    tif: TimeInForce = TimeInForce.IOC
+    reduce_only: bool = False
+    forecast: Forecast | None = None
+    decision: dict[str, Any] = {}
+
+
+class Verdict(NamedTuple):
+    """Empty ``reasons`` let the order pass; ``inputs`` are the numbers that it was judged by."""
+
+    reasons: tuple[Reason, ...]
+    inputs: dict[str, Any]
+
+
+class RiskState:
+    """Everything the gate looks at. ``note`` rebuilds the throttles after a restart."""
+
+    __slots__ = ("books", "limits", "limits_until", "markets", "next_message", "recent", "reconciled", "valuation")
+
+    def __init__(self, books: Books, valuation: Valuation, markets: dict[str, MarketState]) -> None:
+        self.books = books
+        self.valuation = valuation
+        self.markets = markets
+        self.limits: Limits | None = None
+        self.limits_until = 0
+        self.reconciled = False
+        self.next_message = 0
+        """When an order would next be due at the sustained rate (generic cell rate algorithm)."""
+        self.recent: dict[tuple[str, int, int, int], int] = {}
+        """Time of the newest order by (symbol, side, lots, price), oldest first."""
+
+    def note(self, intent: OrderIntended) -> None:
+        """Count an order that passed against the message rate and the duplicate window."""
+        limits = self.limits
+        if limits is None:
+            return
+        self.next_message = max(self.next_message, intent.ts) + limits.message_interval_ns
+        recent, horizon = self.recent, intent.ts - limits.duplicate_window_ns
+        key = (intent.symbol, int(intent.side), intent.lots, intent.price)
+        recent.pop(key, None)
+        recent[key] = intent.ts
+        for old in list(recent):
+            if recent[old] >= horizon:
+                break
+            del recent[old]
+
+
+def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Verdict:
+    """Judge ``order`` against ``state`` at ``now``; changes nothing."""
+    found: list[Reason] = []
+    inputs: dict[str, Any] = {}
+    market = state.markets.get(order.symbol)
+    if market is None:
+        return Verdict((Reason.INSTRUMENT_UNKNOWN,), inputs)
+    reduces = _reduces(order, market)
+    _check_desk(state, found, reduces=reduces)
+    _check_instrument(order, market, now, found)
+    notional = _check_price(order, market, found)
+    if client_id in state.books.orders:
+        found.append(Reason.DUPLICATE_CLIENT_ID)
+    if order.reduce_only and not reduces:
+        found.append(Reason.REDUCE_ONLY_WOULD_INCREASE)
+    _check_holdings(order, market, state, found, inputs)
+    limits = state.limits
+    if limits is None:
+        found.append(Reason.LIMITS_MISSING)
+    else:
+        if now > state.limits_until:
+            found.append(Reason.LIMITS_STALE)
+        _check_order_limits(order, market, limits, found, notional=notional, now=now)
+        _check_exposure(order, market, state, limits, found=found, inputs=inputs)
+        _check_pace(order, market, state, limits, now=now, found=found)
+        if not reduces:
+            _check_entry(order, state, limits, now, found)
+    _describe(market, state, now, notional, inputs)
+    return Verdict(tuple(found), inputs)
+
+
+def _reduces(order: OrderRequest, market: MarketState) -> bool:
+    """True when the order, after all open ones of its side, can only bring the position closer to zero."""
+    line = market.line
+    if order.side is Side.SELL:
+        return 0 < (order.lots + line.open_sell) * line.lot_atoms <= line.position
+    return 0 < (order.lots + line.open_buy) * line.lot_atoms <= -line.position
+
+
+def _check_desk(state: RiskState, found: list[Reason], *, reduces: bool) -> None:
+    trading = state.books.state
+    if trading is TradingState.HALTED:
+        found.append(Reason.TRADING_HALTED)
+    elif trading is TradingState.REDUCING and not reduces:
+        found.append(Reason.REDUCING_ONLY)
+    if not state.reconciled:
+        found.append(Reason.NOT_RECONCILED)
+    if state.valuation.unmarked and not reduces:
+        found.append(Reason.REFERENCE_MISSING)
+
+
+def _check_instrument(order: OrderRequest, market: MarketState, now: int, found: list[Reason]) -> None:
+    instrument = market.line.instrument
+    if market.feed is FeedState.BREAK or 0 < market.closes_at <= now:
+        found.append(Reason.SESSION_CLOSED)
+    if market.line.unknown:
+        found.append(Reason.ORDER_UNKNOWN_PENDING)
+    if order.lots <= 0:
+        found.append(Reason.QUANTITY_NOT_POSITIVE)
+    elif order.lots < instrument.min_lots:
+        found.append(Reason.QUANTITY_BELOW_MIN)
+    elif order.lots > instrument.max_lots:
+        found.append(Reason.QUANTITY_ABOVE_VENUE_MAX)
+
+
+def _check_price(order: OrderRequest, market: MarketState, found: list[Reason]) -> int:
+    """Check the price itself and the venue's smallest notional; return the largest notional it can trade at."""
+    line, reference, price = market.line, market.reference, order.price
+    if reference <= 0 and Reason.REFERENCE_MISSING not in found:
+        found.append(Reason.REFERENCE_MISSING)
+    if order.order_type is OrderType.MARKET:
+        price = least = reference
+        if order.side is Side.BUY:
+            price += reference * MARKET_ORDER_MARGIN_BPS // 10_000 + 1
+    else:
+        least = price
+        if price == 0:
+            found.append(Reason.PRICE_MISSING)
+        elif price < 0:
+            found.append(Reason.PRICE_NOT_POSITIVE)
+        if order.side is Side.SELL:
+            price = max(price, reference)
+    value = order.lots * line.lot_value
+    if least * value < line.instrument.min_notional_money:
+        found.append(Reason.NOTIONAL_BELOW_MIN)
+    return price * value
+
+
+def _check_holdings(
+    order: OrderRequest, market: MarketState, state: RiskState, found: list[Reason], inputs: dict[str, Any]
+) -> None:
+    """Spot: sells need the asset, buys need the cash, both after what open orders may still take."""
+    line = market.line
+    if order.side is Side.SELL:
+        if line.position < (line.open_sell + order.lots) * line.lot_atoms:
+            found.append(Reason.SHORT_NOT_ALLOWED)
+        return
+    need = line.worst_cost(order.order_type, order.price, market.reference, order.lots)
+    free = state.books.cash - state.books.reserved
+    inputs["need"] = need
+    inputs["free"] = free
+    if need > free:
+        found.append(Reason.BUYING_POWER_EXCEEDED)
+
+
+def _check_order_limits(
+    order: OrderRequest, market: MarketState, limits: Limits, found: list[Reason], *, notional: int, now: int
+) -> None:
+    symbol, reference = order.symbol, market.reference
+    if symbol in limits.restricted:
+        found.append(Reason.INSTRUMENT_RESTRICTED)
+    if order.lots > limits.max_order_lots.get(symbol, 0):
+        found.append(Reason.QUANTITY_ABOVE_LIMIT)
+    if notional > limits.max_order_notional:
+        found.append(Reason.NOTIONAL_ABOVE_LIMIT)
+    if market.feed is not FeedState.LIVE or now - market.reference_ts > limits.reference_max_age_ns:
+        found.append(Reason.REFERENCE_STALE)
+    if (
+        order.order_type is not OrderType.MARKET
+        and order.price > 0
+        and abs(order.price - reference) * COLLAR_SCALE > limits.collar * reference
+    ):
+        found.append(Reason.PRICE_OUTSIDE_COLLAR)
+
+
+def _check_exposure(
+    order: OrderRequest,
+    market: MarketState,
+    state: RiskState,
+    limits: Limits,
+    *,
+    found: list[Reason],
+    inputs: dict[str, Any],
+) -> None:
+    line, books = market.line, state.books
+    atoms = order.lots * line.lot_atoms
+    up = line.position + line.open_buy * line.lot_atoms
+    down = line.position - line.open_sell * line.lot_atoms
+    if order.side is Side.BUY:
+        up += atoms
+        extreme = up
+    else:
+        down -= atoms
+        extreme = -down
+    if extreme > limits.max_position.get(order.symbol, 0):
+        found.append(Reason.POSITION_ABOVE_LIMIT)
+    before = max(line.worst, 0)
+    after = max(up, -down) * (line.mark or market.reference) * line.value_factor
+    gross = state.valuation.gross - before + after
+    inputs["gross_after"] = gross
+    if gross > limits.max_gross and after > before:
+        found.append(Reason.GROSS_EXPOSURE_ABOVE_LIMIT)
+    if books.open_count >= limits.max_open_orders:
+        found.append(Reason.OPEN_ORDERS_ABOVE_LIMIT)
+
+
+def _check_pace(
+    order: OrderRequest, market: MarketState, state: RiskState, limits: Limits, *, now: int, found: list[Reason]
+) -> None:
+    slack = (limits.burst - 1) * limits.message_interval_ns
+    last = market.line.last_intent
+    if state.next_message - now > slack or (last and now - last < limits.min_order_interval_ns):
+        found.append(Reason.MESSAGE_RATE_EXCEEDED)
+    twin = state.recent.get((order.symbol, int(order.side), order.lots, order.price))
+    if twin is not None and now - twin < limits.duplicate_window_ns:
+        found.append(Reason.DUPLICATE_ORDER)
+
+
+def _check_entry(order: OrderRequest, state: RiskState, limits: Limits, now: int, found: list[Reason]) -> None:
+    """What refuses new risk and never a way out of it."""
+    valuation = state.valuation
+    if -valuation.day_pnl >= limits.max_daily_loss:
+        found.append(Reason.DAILY_LOSS_EXCEEDED)
+    if valuation.drawdown >= limits.max_drawdown:
+        found.append(Reason.DRAWDOWN_EXCEEDED)
+    forecast = order.forecast
+    if forecast is not None and now - forecast.as_of > limits.forecast_max_age_bars * forecast.interval_ns:
+        found.append(Reason.FORECAST_STALE)
+
+
+def _describe(market: MarketState, state: RiskState, now: int, notional: int, inputs: dict[str, Any]) -> None:
+    line, valuation = market.line, state.valuation
+    inputs["reference"] = market.reference
+    inputs["reference_age_ns"] = now - market.reference_ts
+    inputs["notional"] = notional
+    inputs["position"] = line.position
+    inputs["open_buy"] = line.open_buy
+    inputs["open_sell"] = line.open_sell
+    inputs["open_orders"] = state.books.open_count
+    inputs["pnl"] = pnl = valuation.pnl
+    inputs["day_pnl"] = pnl - state.books.day_start
+    inputs["drawdown"] = max(valuation.peak - pnl, 0)
+    inputs["limits_version"] = state.limits.version if state.limits else 0

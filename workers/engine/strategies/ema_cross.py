@@ -1,0 +1,60 @@
+"""Two exponential averages of the close: long while the fast one is above the slow one, else flat."""
+
+from __future__ import annotations
+
+from workers.engine.desk import Desk
+from workers.engine.events import Bar
+from workers.engine.portfolio.sizing import lots_for_weight
+from workers.engine.risk.gate import OrderRequest
+from workers.engine.strategy import Params, Strategy, register
+from workers.engine.vocabulary import OrderType, Side
+
+
+class EmaCrossParams(Params, frozen=True):
+    """Lengths in bars; ``fraction`` of equity to hold per instrument when long."""
+
+    fast: int = 10
+    slow: int = 20
+    fraction: float = 0.25
+
+
+@register("ema_cross", EmaCrossParams)
+class EmaCross(Strategy[EmaCrossParams]):
+    """Averages start at the first close and count from the first bar on; no order before ``slow`` bars."""
+
+    def __init__(self, params: EmaCrossParams) -> None:
+        super().__init__(params)
+        self._fast_weight = 2.0 / (params.fast + 1)
+        self._slow_weight = 2.0 / (params.slow + 1)
+        self._averages: dict[str, tuple[float, float, int]] = {}
+
+    def on_warm(self, bar: Bar) -> None:
+        self._update(bar)
+
+    def on_bar(self, desk: Desk, bar: Bar) -> None:
+        fast, slow, count = self._update(bar)
+        line = desk.markets[bar.symbol].line
+        held = line.position >= line.lot_atoms
+        if (fast > slow) is held or count < self.params.slow or line.open:
+            return
+        if held:
+            self._trade(desk, bar, Side.SELL, desk.position(bar.symbol))
+        elif fast > slow:
+            fraction = self.params.fraction
+            lots = lots_for_weight(fraction, equity=desk.equity, price=bar.close, lot_value=line.lot_value)
+            self._trade(desk, bar, Side.BUY, lots)
+
+    def _trade(self, desk: Desk, bar: Bar, side: Side, lots: int) -> None:
+        if lots > 0:
+            desk.order(OrderRequest(symbol=bar.symbol, side=side, lots=lots, order_type=OrderType.MARKET))
+
+    def _update(self, bar: Bar) -> tuple[float, float, int]:
+        close = bar.close
+        known = self._averages.get(bar.symbol)
+        if known is None:
+            state = (float(close), float(close), 1)
+        else:
+            fast, slow, count = known
+            state = (fast + (close - fast) * self._fast_weight, slow + (close - slow) * self._slow_weight, count + 1)
+        self._averages[bar.symbol] = state
+        return state

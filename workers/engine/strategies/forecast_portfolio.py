@@ -1,0 +1,146 @@
+"""Hold what the forecasts favour: long or flat on each instrument, sized by a volatility target.
+
+Acts on the newest fresh forecast of each instrument and holds without one. Each order is small, bounded in price, and
+carries the signal that it came from. Before a session closes everything is sold.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from workers.engine.config import SECOND_NS
+from workers.engine.desk import Desk
+from workers.engine.events import Forecast, TopOfBook
+from workers.engine.execution.plan import Placement, rest, take
+from workers.engine.market_state import MarketState
+from workers.engine.portfolio.plan import trade_to_target
+from workers.engine.portfolio.sizing import Signal, lots_for_weight, signal_of, target_weight
+from workers.engine.risk.gate import OrderRequest
+from workers.engine.strategy import Params, Strategy, register
+from workers.engine.vocabulary import FeedState, Side
+
+
+class ForecastPortfolioParams(Params, frozen=True):
+    """``input_size`` must be the model's. Volatility is annual; ``band`` is relative; offsets are in ticks."""
+
+    input_size: int = 96
+    target_volatility: float = 0.20
+    kelly_fraction: float = 0.5
+    min_confidence: float = 0.52
+    band: float = 0.25
+    style: Literal["take", "rest"] = "take"
+    offset_ticks: int = 1
+    reprice_after_s: float = 5.0
+    min_order_interval_s: float = 2.0
+    flatten_before_s: float = 20.0
+
+
+@register("forecast_portfolio", ForecastPortfolioParams)
+class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
+    """Looks at an instrument when its forecast arrives and while its book moves, at most once per interval."""
+
+    def __init__(self, params: ForecastPortfolioParams) -> None:
+        super().__init__(params)
+        self._next_look: dict[str, int] = {}
+        self._interval = int(params.min_order_interval_s * SECOND_NS)
+
+    @property
+    def lookback(self) -> int:
+        return self.params.input_size
+
+    def on_forecast(self, desk: Desk, forecast: Forecast) -> None:
+        self._look(desk, desk.market(forecast.symbol))
+
+    def on_top(self, desk: Desk, top: TopOfBook) -> None:
+        if desk.now >= self._next_look.get(top.symbol, 0):
+            self._look(desk, desk.market(top.symbol))
+
+    def on_timer(self, desk: Desk) -> None:
+        for symbol in desk.traded:
+            if desk.now >= self._next_look.get(symbol, 0):
+                self._look(desk, desk.market(symbol))
+
+    def _look(self, desk: Desk, market: MarketState) -> None:
+        if market.feed is not FeedState.LIVE or not market.bid or not market.ask:
+            return
+        if desk.busy(market.symbol):
+            self._reprice(desk, market)
+            return
+        self._next_look[market.symbol] = desk.now + self._interval
+        if self._closing(desk, market):
+            self._go_to(desk, market, 0, None, {"why": "session closes"})
+            return
+        forecast = desk.fresh_forecast(market.symbol)
+        if forecast is None:
+            return
+        signal = signal_of(forecast)
+        target, weight = self._target(desk, market, signal)
+        decision = {
+            "why": "forecast",
+            "mu": signal.mu,
+            "sigma": signal.sigma,
+            "confidence": signal.confidence,
+            "weight": weight,
+            "target_lots": target,
+        }
+        self._go_to(desk, market, target, forecast, decision)
+
+    def _closing(self, desk: Desk, market: MarketState) -> bool:
+        return 0 < market.closes_at <= desk.now + int(self.params.flatten_before_s * SECOND_NS)
+
+    def _target(self, desk: Desk, market: MarketState, signal: Signal) -> tuple[int, float]:
+        limits, line = desk.limits, market.line
+        if limits is None:
+            return desk.position(market.symbol), 0.0
+        cap = float(limits.target_gross_fraction) / max(len(desk.traded), 1)
+        weight = target_weight(
+            signal,
+            target_volatility=self.params.target_volatility,
+            kelly_fraction=self.params.kelly_fraction,
+            min_confidence=self.params.min_confidence,
+            cap=cap,
+        )
+        lots = lots_for_weight(weight, equity=desk.equity, price=market.ask, lot_value=line.lot_value)
+        return min(lots, limits.max_position.get(market.symbol, 0) // line.lot_atoms), weight
+
+    def _go_to(
+        self, desk: Desk, market: MarketState, target: int, forecast: Forecast | None, decision: dict[str, Any]
+    ) -> None:
+        limits, instrument = desk.limits, market.line.instrument
+        lots = trade_to_target(
+            desk.position(market.symbol),
+            target,
+            price=market.bid,
+            instrument=instrument,
+            band=self.params.band,
+            max_lots=limits.max_order_lots.get(market.symbol, 0) if limits else None,
+        )
+        if lots == 0:
+            return
+        side = Side.BUY if lots > 0 else Side.SELL
+        placed = self._place(market, side, urgent=forecast is None)
+        desk.order(
+            OrderRequest(
+                symbol=market.symbol,
+                side=side,
+                lots=abs(lots),
+                price=placed.price,
+                order_type=placed.order_type,
+                tif=placed.tif,
+                reduce_only=side is Side.SELL,
+                forecast=forecast,
+                decision=decision,
+            )
+        )
+
+    def _place(self, market: MarketState, side: Side, *, urgent: bool) -> Placement:
+        if self.params.style == "take" or urgent:
+            return take(side, bid=market.bid, ask=market.ask, offset_ticks=self.params.offset_ticks)
+        return rest(side, bid=market.bid, ask=market.ask)
+
+    def _reprice(self, desk: Desk, market: MarketState) -> None:
+        """Take a resting order off when it is old, or when the session is about to close; the next look replaces it."""
+        patience = int(self.params.reprice_after_s * SECOND_NS)
+        for order in list(desk.open_orders(market.symbol)):
+            if desk.now - order.created >= patience or self._closing(desk, market):
+                desk.cancel(order.client_id, "reprice")
