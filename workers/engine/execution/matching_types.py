@@ -1,0 +1,125 @@
+"""What goes into the matching engine and what comes out of it. Units as in ``workers.engine.instruments``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
+
+
+class SelfTrade(StrEnum):
+    """What happens when an order would meet another one of the same account."""
+
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+
+
+class Refusal(StrEnum):
+    """Why the engine did not take a command."""
+
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    PRICE_FILTER = "PRICE_FILTER"
+    LOT_SIZE = "LOT_SIZE"
+    NOTIONAL = "NOTIONAL"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
+    WOULD_TAKE = "WOULD_TAKE"
+    DUPLICATE_CLIENT_ID = "DUPLICATE_CLIENT_ID"
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+
+
+class EndReason(StrEnum):
+    """Why an order ended with lots left."""
+
+    CANCELED = "CANCELED"
+    UNFILLED = "UNFILLED"
+    SELF_TRADE = "SELF_TRADE"
+    SESSION_BREAK = "SESSION_BREAK"
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A command to place an order; ``price`` is 0 for MARKET."""
+
+    client_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    tif: TimeInForce
+    lots: int
+    price: int = 0
+    self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+
+
+UNQUEUED = -1
+"""``VenueOrder.ahead`` of an order whose queue position is taken from the next book snapshot."""
+
+
+class VenueOrder(msgspec.Struct, kw_only=True):
+    """An order as the venue knows it. ``money`` is the cumulative notional in money units; times are ns."""
+
+    order_id: int
+    client_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    tif: TimeInForce
+    lots: int
+    price: int
+    self_trade: SelfTrade
+    created: int
+    updated: int
+    filled: int = 0
+    money: int = 0
+    ahead: int = 0
+    """Displayed lots of others that are served before this order at its price."""
+    status: OrderStatus = OrderStatus.WORKING
+    end_reason: EndReason | None = None
+
+    @property
+    def leaves(self) -> int:
+        """Lots not yet filled."""
+        return self.lots - self.filled
+
+
+class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Base of what the engine says; ``ts`` is the time that was passed in, ns."""
+
+    ts: int
+
+
+class Accepted(Report):
+    order: VenueOrder
+
+
+class Refused(Report):
+    client_id: str
+    refusal: Refusal
+    detail: str
+
+
+class Filled(Report):
+    """One execution; ``filled`` and ``money`` are the order's totals after it."""
+
+    order: VenueOrder
+    trade_id: int
+    lots: int
+    price: int
+    maker: bool
+    fee: int
+    fee_asset: str
+    filled: int
+    money: int
+
+
+class Ended(Report):
+    """The order is over with lots left."""
+
+    order: VenueOrder
+    status: OrderStatus
+    reason: EndReason
+
+
+Reports = Accepted | Refused | Filled | Ended

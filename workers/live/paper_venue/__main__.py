@@ -1,0 +1,3 @@
+from workers.live.paper_venue.server import run
+
+run()

@@ -1,0 +1,90 @@
+"""Configuration of the paper venue, from environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+
+class MarketKind(StrEnum):
+    """Where the prices come from; the dashboard's badge shows it."""
+
+    AUTO = "auto"
+    RECORDING = "recording"
+    BARS = "bars"
+    LIVE = "live"
+    SAMPLE = "sample"
+    SYNTHETIC = "synthetic"
+
+
+class ConfigError(ValueError):
+    """A setting of the paper venue that cannot be used."""
+
+
+class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the venue can be told. Fees are fractions; ``speed`` is recorded seconds per second."""
+
+    host: str = "127.0.0.1"
+    port: int = 18010
+    state_dir: Path = Path(".gekko/venue")
+    data_dir: Path = Path("../shared/data")
+    market: MarketKind = MarketKind.AUTO
+    speed: float = 1.0
+    preroll_s: float = 120.0
+    break_s: float = 2.0
+    bar_seconds: float = 1.0
+    events_per_second: float = 50.0
+    session_s: float = 86_400.0
+    seed: int = 7
+    api_key: str = "paper-key"
+    api_secret: str = "paper-secret"  # noqa: S105 - a fixed pair for a venue that holds no real money
+    fault_token: str = ""
+    maker_fee: Decimal = Decimal("0.001")
+    taker_fee: Decimal = Decimal("0.001")
+    start_quote: Decimal = Decimal(100_000)
+    latency_ms: float = 1.0
+    latency_median_ms: float = 1.0
+    latency_sigma: float = 0.5
+    weight_limit: int = 6000
+    order_limit: int = 100
+    redis_url: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> VenueConfig:
+        """Read ``GEKKO_VENUE_<FIELD>`` for every field; ConfigError names the variable that is wrong."""
+        values: dict[str, object] = {}
+        for field in msgspec.structs.fields(cls):
+            name = _ENV_NAMES.get(field.name, f"GEKKO_VENUE_{field.name.upper()}")
+            text = env.get(name, "")
+            if text:
+                values[field.name] = _convert(name, text, field.type)
+        config = cls(**values)  # type: ignore[arg-type]  # each value was converted to its field's own type
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot work."""
+        for name in ("speed", "bar_seconds", "events_per_second", "session_s"):
+            value = getattr(self, name)
+            if not 0 < value < 1e9:
+                raise ConfigError(f"expected {name} of the paper venue above 0, was {value}")
+        if not 0 <= self.port < 65_536:
+            raise ConfigError(f"expected port of the paper venue within 0..65535, was {self.port}")
+
+
+_ENV_NAMES = {"data_dir": "GEKKO_DATA", "state_dir": "GEKKO_VENUE_STATE", "redis_url": "REDIS_URL"}
+
+
+def _convert(name: str, text: str, kind: object) -> object:
+    try:
+        return msgspec.convert(text, kind, strict=False, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{name}: {error}, was {text!r}") from error
+
+
+def _decode_path(kind: type, text: object) -> object:
+    return kind(text)

@@ -1,0 +1,25 @@
+"""Misbehaviour on command, for fault tests. Every field is a budget or a delay; zero is good behaviour."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Faults(msgspec.Struct, forbid_unknown_fields=True):
+    """What the venue does wrong at present; a POST to ``/_fault`` sets the fields that it names."""
+
+    order_ack_delay_ms: int = 0
+    order_500_after_accept: int = 0
+    reject_orders: int = 0
+    lose_ack: int = 0
+    duplicate_reports: int = 0
+    pause_feed_ms: int = 0
+    drop_websockets: bool = False
+
+    def spend(self, name: str) -> bool:
+        """Use one of a budget up; False when there is none."""
+        left = int(getattr(self, name))
+        if left <= 0:
+            return False
+        setattr(self, name, left - 1)
+        return True

@@ -1,0 +1,112 @@
+"""The venue's append log: what it accepted and traded is on disk before anybody hears of it.
+
+One JSON line per step of the engine. A thread writes and syncs what has gathered (group commit), so that the loop never
+waits for the disk; a torn last line of a killed process is dropped when the log is opened again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from workers.engine.execution.matching_types import VenueOrder
+
+
+class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of ours; ``paid`` and ``received`` are (asset, atoms), the fee already taken off."""
+
+    trade_id: int
+    order_id: int
+    symbol: str
+    buy: bool
+    price: int
+    lots: int
+    money: int
+    maker: bool
+    fee: int
+    fee_asset: str
+    ts: int
+    paid: tuple[str, int]
+    received: tuple[str, int]
+
+
+class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One line: balances given at first, the session's number, orders as they are now, trades."""
+
+    ts: int
+    genesis: dict[str, int] = {}
+    session: int = 0
+    orders: list[VenueOrder] = []
+    trades: list[VenueTrade] = []
+
+
+class JournalError(ValueError):
+    """A log that cannot be read, with the line."""
+
+
+_ENTRY = msgspec.json.Decoder(Entry)
+
+
+class Journal:
+    """Appends entries; ``written`` of an append is done once the line is on disk."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file: int | None = None
+        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def entries(self) -> Iterator[Entry]:
+        """Read the log and cut a torn last line off; JournalError for any other bad line."""
+        if not self.path.exists():
+            return
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            os.truncate(self.path, whole)
+        for number, line in enumerate(data[:whole].splitlines(), 1):
+            try:
+                yield _ENTRY.decode(line)
+            except msgspec.DecodeError as error:
+                raise JournalError(f"{self.path} line {number}: {error}; move the file away to start afresh") from error
+
+    def append(self, entry: Entry) -> asyncio.Future[None]:
+        """Queue an entry; the future is done when it is durable, and carries the error when that failed."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        self._pending.append((msgspec.json.encode(entry) + b"\n", written))
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._drain())
+        return written
+
+    async def _drain(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            try:
+                await asyncio.to_thread(self._write, b"".join(line for line, _ in batch))
+            except OSError as error:
+                for _, written in batch:
+                    written.set_exception(error)
+                continue
+            for _, written in batch:
+                written.set_result(None)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(self._file, data)
+        os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
+
+    async def close(self) -> None:
+        """Write what is queued and close the file."""
+        if self._task is not None:
+            await self._task
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

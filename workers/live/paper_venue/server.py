@@ -1,0 +1,137 @@
+"""The paper venue's process: one aiohttp application for REST, websockets, faults and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from workers.live.paper_venue import rest, rest_account, rest_market, sockets
+from workers.live.paper_venue.config import VenueConfig
+from workers.live.paper_venue.faults import Faults
+from workers.live.paper_venue.metrics import exposition
+from workers.live.paper_venue.publisher import publish_klines
+from workers.live.paper_venue.replay import Replayer
+from workers.live.paper_venue.rest import VENUE_KEY
+from workers.live.paper_venue.sources.choose import choose
+from workers.live.paper_venue.venue import Venue
+
+log = logging.getLogger(__name__)
+
+ROUTES = {**rest_market.ROUTES, **rest_account.ROUTES}
+
+
+async def _anything(request: web.Request) -> web.StreamResponse:
+    return await (sockets.serve(request) if sockets.is_socket(request) else rest.dispatch(request, ROUTES))
+
+
+async def _healthz(request: web.Request) -> web.Response:
+    venue = request.app[VENUE_KEY]
+    market = venue.market
+    state = {"status": "ok", "market": str(venue.kind), "session": market.session_id, "open": market.open}
+    return web.json_response(state | {"events": market.events, "now": venue.now_ms})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body, content_type = exposition(request.app[VENUE_KEY])
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _allowed(request: web.Request) -> bool:
+    token = request.app[VENUE_KEY].config.fault_token
+    given = request.headers.get("X-Fault-Token", "")
+    return bool(token) and hmac.compare_digest(token.encode(), given.encode())
+
+
+async def _fault(request: web.Request) -> web.Response:
+    if not _allowed(request):
+        return web.json_response({"code": -1002, "msg": "The fault port is closed."}, status=403)
+    venue = request.app[VENUE_KEY]
+    try:
+        asked = msgspec.json.decode(await request.read(), type=dict[str, int | bool])
+        faults = msgspec.convert(msgspec.to_builtins(venue.faults) | asked, Faults)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        return web.json_response({"code": -1100, "msg": str(error)}, status=400)
+    for name in Faults.__struct_fields__:
+        setattr(venue.faults, name, getattr(faults, name))
+    if venue.faults.drop_websockets:
+        venue.faults.drop_websockets = False
+        await venue.hub.drop_all()
+    return web.json_response(msgspec.to_builtins(venue.faults))
+
+
+async def _truth(request: web.Request) -> web.Response:
+    if not _allowed(request):
+        return web.json_response({"code": -1002, "msg": "The fault port is closed."}, status=403)
+    body = msgspec.json.encode(request.app[VENUE_KEY].desk.truth())
+    return web.Response(body=body, content_type="application/json")
+
+
+def application(config: VenueConfig) -> web.Application:
+    """The venue as an aiohttp application; it starts to replay when it is started."""
+    app = web.Application(client_max_size=64 * 1024)
+    app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_post("/_fault", _fault)
+    app.router.add_get("/_truth", _truth)
+    app.router.add_route("*", "/{path:.*}", _anything)
+
+    async def lifetime(started: web.Application) -> AsyncIterator[None]:
+        source = await asyncio.to_thread(choose, config)
+        venue = Venue(
+            config,
+            kind=source.kind,
+            label=source.label,
+            bar_interval=source.bar_interval,
+            instruments=source.instruments,
+            clock=time.time_ns,
+        )
+        started[VENUE_KEY] = venue
+        tasks = [asyncio.create_task(Replayer(venue, source).run()), asyncio.create_task(publish_klines(venue))]
+        for task in tasks:
+            task.add_done_callback(_fail_loudly)
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await venue.hub.drop_all()
+        await venue.journal.close()
+
+    app.cleanup_ctx.append(lifetime)
+    return app
+
+
+def _fail_loudly(task: asyncio.Task[None]) -> None:
+    """A venue whose market stopped is worse than none: end the process, so that the supervisor starts it again."""
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the venue's market stopped", exc_info=task.exception())
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def serve(config: VenueConfig) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    runner = web.AppRunner(application(config), access_log=None, handle_signals=False, shutdown_timeout=2.0)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await runner.setup()
+    await web.TCPSite(runner, config.host, config.port).start()
+    log.info("paper venue on http://%s:%d", config.host, config.port)
+    with contextlib.suppress(asyncio.CancelledError):
+        await stop.wait()
+    await runner.cleanup()
+
+
+def run(config: VenueConfig | None = None) -> None:
+    """Run the venue in this process; without a configuration it is read from the environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    uvloop.run(serve(config or VenueConfig.from_env(os.environ)))
