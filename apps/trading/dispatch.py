@@ -1,0 +1,25 @@
+"""Commands to workers: sent by name after commit. A lost one heals itself, because workers poll what is wanted."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+
+
+def send_after_commit(task: str, /, **kwargs: Any) -> None:
+    """Send ``task`` with ``kwargs`` when the transaction has committed; never raises for a broker that is down."""
+    transaction.on_commit(functools.partial(_send, task, kwargs))
+
+
+def _send(task: str, kwargs: dict[str, Any]) -> None:
+    try:
+        current_app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        log.warning("command not sent; the worker will find it when it polls", task=task, error=str(error))

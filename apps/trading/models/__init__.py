@@ -1,0 +1,24 @@
+"""Trading records: what is traded, what was ordered, what it made of the books, and who may trade."""
+
+from apps.trading.models.books import Balance, EquityPoint, Position
+from apps.trading.models.control import Halt, ResumeRequest, TradingControl
+from apps.trading.models.observed import FeedObservation, JournalCursor, ReconciliationRun, RunObservation
+from apps.trading.models.orders import Fill, Order
+from apps.trading.models.reference import Instrument, Venue
+
+__all__ = [
+    "Balance",
+    "EquityPoint",
+    "FeedObservation",
+    "Fill",
+    "Halt",
+    "Instrument",
+    "JournalCursor",
+    "Order",
+    "Position",
+    "ReconciliationRun",
+    "ResumeRequest",
+    "RunObservation",
+    "TradingControl",
+    "Venue",
+]
