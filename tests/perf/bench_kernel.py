@@ -97,8 +97,8 @@ def synthetic_bars(count: int) -> list[Bar]:
     return bars
 
 
-def ready_kernel(now: int) -> Kernel:
-    """A kernel that trades EMA 10/20 with 100,000 USD."""
+def ready_kernel(now: int, fast: int = 10, slow: int = 20) -> Kernel:
+    """A kernel that trades the EMA cross with 100,000 USD."""
     kernel = Kernel(KernelConfig(max_pause_ns=0, mark_interval_ns=DAY_NS))
     kernel.open_session(now, epoch=1, venue="bench", worker="bench", instruments=[INSTRUMENT])
     kernel.activate_limits(now, version=1, digest=limits_digest(LIMITS), limits=LIMITS)
@@ -109,7 +109,7 @@ def ready_kernel(now: int) -> Kernel:
         "run_id": "bench",
         "release": "bench",
         "strategy": "ema_cross",
-        "params": {"fast": 10, "slow": 20, "fraction": 0.9},
+        "params": {"fast": fast, "slow": slow, "fraction": 0.02},
         "model_digest": "",
         "limits_version": 1,
         "instruments": [SYMBOL],
@@ -120,9 +120,9 @@ def ready_kernel(now: int) -> Kernel:
     return kernel
 
 
-def run_bars(bars: list[Bar]) -> tuple[float, Kernel]:
+def run_bars(bars: list[Bar], fast: int = 10, slow: int = 20) -> tuple[float, Kernel]:
     """CPU seconds to trade the bars, and the kernel afterwards."""
-    kernel = ready_kernel(bars[0].start)
+    kernel = ready_kernel(bars[0].start, fast, slow)
     pending: list[Send] = []
     trade_id = 0
     begun = time.process_time()
@@ -185,14 +185,24 @@ def main() -> None:
     gc.freeze()
     rates = {}
     write = sys.stdout.write
-    write(f"SYNTHETIC one-minute bars, EMA 10/20, load average {os.getloadavg()[0]:.1f}\n")
-    for count in (50_000, 100_000, 500_000):
+    write(f"SYNTHETIC one-minute bars, EMA cross, load average {os.getloadavg()[0]:.1f}\n")
+    for count, fast, slow in (
+        (100_000, 10, 20),
+        (50_000, 10, 20),
+        (500_000, 10, 20),
+        (50_000, 5, 10),
+        (500_000, 5, 10),
+    ):
         bars = synthetic_bars(count)
-        seconds, kernel = min((run_bars(bars) for _ in range(3)), key=lambda run: run[0])
-        rates[count] = count / seconds
+        seconds, kernel = min((run_bars(bars, fast, slow) for _ in range(3)), key=lambda run: run[0])
+        rates[count, fast] = count / seconds
         orders, fills = len(kernel.books.orders), kernel.books.fills
-        write(f"{count:>9,} bars  {rates[count]:>10,.0f} bars/s of CPU time  {orders:>7,} orders  {fills:>7,} fills\n")
-    write(f"rate at 500,000 bars over rate at 50,000: {rates[500_000] / rates[50_000]:.2f}\n")
+        rate = f"{count / seconds:>10,.0f} bars/s of CPU time"
+        write(f"EMA {fast:>2}/{slow}  {count:>9,} bars  {rate}  {orders:>7,} orders  {fills:>7,} fills\n")
+    for fast in (10, 5):
+        write(
+            f"EMA {fast}: rate at 500,000 over rate at 50,000 bars {rates[500_000, fast] / rates[50_000, fast]:.2f}\n"
+        )
     p50, p99 = bench_gate()
     write(f"pre-trade gate: p50 {p50:.1f} us, p99 {p99:.1f} us, 20,000 checks\n")
 

@@ -13,6 +13,7 @@ ns) and carries out, in order, the effects that each input answers with (see ``p
     kernel.warm_bar(bar)                                              # history, oldest first; gives no orders
 
     kernel.on_top(top, now)      kernel.on_bar(bar, now)          kernel.on_trade(trade, now)
+    kernel.confirm(symbol, ts)       # the quote is unchanged, and was confirmed by the feed at ts
     kernel.on_status(status, now)   kernel.on_forecast(forecast, now)   kernel.on_timer(now)
     kernel.on_report(event, now)     # OrderSent, OrderAccepted, OrderFilled, OrderEnded, OrderUnknown ...
     kernel.cancel_all(now, reason=..., by=...)   kernel.stop_run(now, reason=...)   kernel.on_gap(now)
@@ -226,6 +227,12 @@ class Kernel:
         if self._hear_top and market.traded and self._strategy is not None:
             self._strategy.on_top(self._desk, top)
         return self._effects()
+
+    def confirm(self, symbol: str, ts: int) -> None:
+        """The feed confirmed at ``ts`` that the best bid and ask still stand: the reference is as fresh as that."""
+        market = self._desk.markets[symbol]
+        if market.reference_ts:
+            market.reference_ts = max(market.reference_ts, ts)
 
     def on_trade(self, trade: Trade, now: int) -> Effects:
         """Somebody traded."""
@@ -447,6 +454,9 @@ class Kernel:
     def _detach(self) -> None:
         self._strategy = None
         self._lookback = self._interval = 0
+        for market in self._desk.markets.values():
+            market.closes.clear()
+            market.bar_end = 0
         self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = False
         self._mark_traded()
 

@@ -1,7 +1,8 @@
 """Risk limits as the gate uses them: the published decimals, converted once into exact integers.
 
 A limit that is missing or malformed is an error that names its field; nothing is guessed, because a guessed limit is
-no limit. An instrument for which no quantity or position limit is published gets zero: it cannot be traded.
+no limit. An instrument without an entry of its own in ``max_order_qty`` or ``max_position`` is bounded by the venue's
+largest order and by the limits on value; to forbid an instrument, publish it as restricted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from workers.engine.instruments import GridError, Instrument, atoms, money
 COLLAR_SCALE: Final = 10**8
 """The collar as a fraction is ``collar / COLLAR_SCALE``; one basis point is 10**4."""
 MS_NS: Final = 1_000_000
+UNBOUNDED: Final = 10**40
+"""A position limit that is not published; the limits on value still hold."""
 
 
 class LimitsError(ValueError):
@@ -58,7 +61,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 def limits_digest(limits: Mapping[str, Any]) -> str:
     """SHA-256 in hex over the limits as JSON with sorted keys and no spaces."""
-    text = json.dumps(limits, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(limits, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -71,9 +74,14 @@ def parse_limits(version: int, limits: Mapping[str, Any], instruments: Iterable[
     return Limits(
         version=version,
         digest=limits_digest(limits),
-        max_order_lots={s: _lots(i, quantities.get(s, "0"), f"max_order_qty.{s}") for s, i in known.items()},
+        max_order_lots={
+            s: _lots(i, quantities[s], f"max_order_qty.{s}") if s in quantities else i.max_lots
+            for s, i in known.items()
+        },
         max_order_notional=_money(limits, "max_order_notional", quote),
-        max_position={s: _atoms(i, positions.get(s, "0"), f"max_position.{s}") for s, i in known.items()},
+        max_position={
+            s: _atoms(i, positions[s], f"max_position.{s}") if s in positions else UNBOUNDED for s, i in known.items()
+        },
         max_gross=_money(limits, "max_gross_notional", quote),
         max_open_orders=_whole(limits, "max_open_orders"),
         collar=_collar(limits),

@@ -23,7 +23,7 @@ from workers.engine.vocabulary import FeedState, Side
 class ForecastPortfolioParams(Params, frozen=True):
     """``input_size`` must be the model's. Volatility is annual; ``band`` is relative; offsets are in ticks."""
 
-    input_size: int = 96
+    input_size: int = 64
     target_volatility: float = 0.20
     kelly_fraction: float = 0.5
     min_confidence: float = 0.52
