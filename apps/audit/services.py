@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
+from apps.audit.writer import AuditUnavailable, record, record_denied
 
-from apps.core.context import Context
-
-
-def record(
-    ctx: Context,
-    *,
-    event: str,
-    object_type: str,
-    object_id: str,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    outcome: str = "success",
-) -> None:
-    """Append one entry inside the caller's transaction."""
+__all__ = ["AuditUnavailable", "record", "record_denied"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class ActorKind(StrEnum):
     USER = "user"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - the kind of an actor
     SERVICE = "service"
 
 
@@ -37,6 +37,8 @@ class Actor:
     id: str
     name: str
     roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    """What an API token may do at most; None where there is no such limit."""
     user: User | None = field(default=None, compare=False, repr=False)
 
 
@@ -48,6 +50,8 @@ class Context:
     request_id: UUID = field(default_factory=new_id)
     trace_id: str = ""
     mfa: MfaLevel = MfaLevel.NONE
+    evidence: str = ""
+    """What proves the level, such as ``step_up:<grant id>``."""
     session: str = ""
     ip: str = ""
     origin: str = ""

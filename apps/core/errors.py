@@ -2,13 +2,17 @@
 
 DomainError
 ├── Invalid            400  the input is wrong; ``fields`` names each value
+│   └── WrongCode           the second-factor or recovery code is not right
 ├── NotAuthenticated   401
+│   ├── SecondFactorRequired the password was right, the code is still missing
+│   └── SignInRefused        name or password is wrong; which of them is never said
 ├── StepUpRequired     403  a fresh second-factor code is needed for this action
 ├── PermissionRefused  403
 ├── NotFound           404
 ├── Conflict           409
 │   ├── IllegalTransition   the object is in a state from which this is not possible
-│   └── IdempotencyMismatch the same key came with another request
+│   ├── IdempotencyMismatch the same key came with another request
+│   └── IdempotencyInProgress the first request with this key is still being answered
 ├── StaleVersion       412  somebody changed the object first
 ├── PreconditionMissing 428 an If-Match version is required
 ├── Throttled          429  ``retry_after_s`` says when
@@ -44,6 +48,18 @@ class NotAuthenticated(DomainError):
     code, status, title = "not_authenticated", 401, "Sign in first"
 
 
+class WrongCode(Invalid):
+    code, title = "wrong_code", "The code is not right"
+
+
+class SecondFactorRequired(NotAuthenticated):
+    code, title = "second_factor_required", "Enter the code of your authenticator"
+
+
+class SignInRefused(NotAuthenticated):
+    code, title = "sign_in_refused", "Name or password is wrong"
+
+
 class StepUpRequired(DomainError):
     code, status, title = "step_up_required", 403, "A fresh code is needed for this action"
 
@@ -66,6 +82,10 @@ class IllegalTransition(Conflict):
 
 class IdempotencyMismatch(Conflict):
     code, title = "idempotency_mismatch", "This key was used for another request"
+
+
+class IdempotencyInProgress(Conflict):
+    code, title = "idempotency_in_progress", "The first request with this key is still being answered"
 
 
 class StaleVersion(DomainError):

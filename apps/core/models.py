@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.db import models
 
 from apps.core.ids import new_id
@@ -41,7 +39,7 @@ class InboxMessage(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     consumer = models.CharField(max_length=64)
-    message_id = models.UUIDField(default=uuid.UUID)
+    message_id = models.UUIDField()
     handled_at = models.DateTimeField()
 
     class Meta:
@@ -49,3 +47,26 @@ class InboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer} {self.message_id}"
+
+
+class IdempotencyRecord(models.Model):
+    """The answer that was given to a changing request, for the same caller's repeat of it.
+
+    The row commits together with the change, so a crash leaves both or neither. The body is sealed: an answer may
+    hold a secret that is shown once.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    actor = models.CharField(max_length=128)
+    key = models.CharField(max_length=128)
+    request_hash = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["actor", "key"], name="idempotency_once")]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.key}"
