@@ -192,7 +192,8 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = False
 LOGGING_CONFIG = "controlplane.logs.configure"
-LOGGING = {"process": env.text("GEKKO_PROCESS", ""), "level": env.text("GEKKO_LOG_LEVEL", "INFO")}
+GEKKO_PROCESS = env.text("GEKKO_PROCESS", "")
+LOGGING = {"process": GEKKO_PROCESS, "level": env.text("GEKKO_LOG_LEVEL", "INFO")}
 
 REST_FRAMEWORK = {
     # Our views name their own; a view that forgets is closed.
