@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from apps.accounts.permissions import Capability, require
+from apps.core.context import Context
 from apps.fleet.choices import DeviceHealth, LoadState, ModelState, NodeState
 from apps.fleet.models import Device, ModelLoad, ModelVersion, Node
 
@@ -42,3 +44,25 @@ def serving(digest: str) -> QuerySet[ModelLoad]:
         state=LoadState.READY,
         device__node__state=NodeState.ONLINE,
     )
+
+
+def visible_nodes(ctx: Context) -> QuerySet[Node]:
+    """All machines, for a caller who may see the fleet; PermissionRefused for others."""
+    _require_view(ctx, "node")
+    return nodes()
+
+
+def visible_devices(ctx: Context) -> QuerySet[Device]:
+    """All devices, for a caller who may see the fleet; PermissionRefused for others."""
+    _require_view(ctx, "device")
+    return devices()
+
+
+def visible_models(ctx: Context) -> QuerySet[ModelVersion]:
+    """All models, for a caller who may see the fleet; PermissionRefused for others."""
+    _require_view(ctx, "model")
+    return models()
+
+
+def _require_view(ctx: Context, kind: str) -> None:
+    require(ctx, Capability.FLEET_VIEW, object_type=kind, object_id="")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from apps.accounts.permissions import Capability, require
 from apps.audit.services import record
 from apps.core.context import Context
 from apps.core.errors import IllegalTransition, Invalid, NotFound
@@ -152,6 +153,7 @@ def register_model(
     size_bytes: int,
 ) -> ModelVersion:
     """Enter a trained model; the same digest again returns the row that is there."""
+    _require_manage(ctx, digest)
     if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
         raise Invalid(f"expected a SHA-256 in hex as digest, was {digest!r}", digest=digest)
     model, created = ModelVersion.objects.get_or_create(
@@ -177,6 +179,7 @@ def register_model(
 @transaction.atomic
 def mark_ready(ctx: Context, *, digest: str) -> ModelVersion:
     """A device has warmed the model up and it gave its known answers. IllegalTransition when it is retired."""
+    _require_manage(ctx, digest)
     model = _locked_model(digest)
     if model.state == ModelState.RETIRED:
         raise IllegalTransition(f"model {digest} is retired and cannot become ready", state=model.state)
@@ -188,6 +191,7 @@ def mark_ready(ctx: Context, *, digest: str) -> ModelVersion:
 @transaction.atomic
 def retire_model(ctx: Context, *, digest: str) -> ModelVersion:
     """Take a model out of use for new runs. A run that has it keeps it."""
+    _require_manage(ctx, digest)
     model = _locked_model(digest)
     if model.state != ModelState.RETIRED:
         _move_model(ctx, model, ModelState.RETIRED)
@@ -218,6 +222,10 @@ def record_load(
         defaults={"state": state, "golden_ok": golden_ok, "warm_ms": warm_ms, "error": error, "at": ctx.now()},
     )
     return load
+
+
+def _require_manage(ctx: Context, digest: str) -> None:
+    require(ctx, Capability.FLEET_MANAGE, object_type="model", object_id=digest)
 
 
 def _locked_model(digest: str) -> ModelVersion:
