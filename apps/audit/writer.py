@@ -82,10 +82,11 @@ def record(
 def _locked_head() -> AuditHead:
     head = AuditHead.objects.select_for_update().filter(pk=1).first()
     if head is None:
-        if AuditEntry.objects.exists():
-            raise AuditUnavailable("the head of the audit chain is missing; verify the trail before going on")
         AuditHead.objects.bulk_create([AuditHead(pk=1, chain_hash=GENESIS)], ignore_conflicts=True)
         head = AuditHead.objects.select_for_update().get(pk=1)
+        # Asked only under the lock: another first writer may have just been and gone.
+        if head.size == 0 and AuditEntry.objects.exists():
+            raise AuditUnavailable("the head of the audit chain is missing; verify the trail before going on")
     return head
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 import django_otp
-from django.contrib.auth import login, logout
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest
 
 from apps.accounts.api.authentication import SESSION_ID
 from apps.accounts.models import TotpDevice, User
-from apps.accounts.services.sessions import open_session, rotate
+from apps.accounts.services.sessions import open_session, rekey_session, rotate
 from apps.accounts.services.sign_in import PENDING_LIFETIME
-from apps.core.context import Context
+from apps.core.context import Actor, ActorKind, Context
 from apps.core.errors import NotAuthenticated
 
 _PENDING: Final = "gekko_pending"
@@ -44,6 +45,12 @@ def required_pending(ctx: Context, request: HttpRequest, state: str) -> User:
     return found[0]
 
 
+def half(ctx: Context, user: User) -> Context:
+    """The context of somebody who has given the password but no second factor: named, without any role."""
+    actor = Actor(kind=ActorKind.USER, id=str(user.pk), name=user.get_username(), user=user)
+    return replace(ctx, actor=actor)
+
+
 def finish(ctx: Context, request: HttpRequest, user: User, device: TotpDevice) -> None:
     """Sign in for good: new session key, the device bound to it, the session listed."""
     request.session.pop(_PENDING, None)
@@ -53,6 +60,12 @@ def finish(ctx: Context, request: HttpRequest, user: User, device: TotpDevice) -
     row = open_session(ctx, user=user, session_key=str(request.session.session_key), mfa="totp", user_agent=agent)
     request.session[SESSION_ID] = str(row.pk)
     request.gekko_session = row  # type: ignore[attr-defined]  # HttpRequest is Django's place for such values
+
+
+def keep_after_password_change(request: HttpRequest, user: User) -> None:
+    """Stay signed in here: Django would drop a session whose password hash is the old one. The key is rotated."""
+    update_session_auth_hash(request, user)
+    rekey_session(request.session.get(SESSION_ID, ""), str(request.session.session_key))
 
 
 def forget(request: HttpRequest) -> None:

@@ -139,7 +139,7 @@ def disable_user(ctx: Context, *, user_id: object) -> User:
     return user
 
 
-def change_password(ctx: Context, *, user: User, old: str, new: str) -> None:
+def change_password(ctx: Context, *, user: User, old: str, new: str) -> User:
     """Change one's own password; every other session ends. Raises Invalid."""
     if not user.check_password(old):
         raise Invalid("the present password is not right", field="old")
@@ -151,6 +151,7 @@ def change_password(ctx: Context, *, user: User, old: str, new: str) -> None:
         user.save(update_fields=["password", "version"])
         end_all_sessions(ctx, user=user, reason="password changed", keep=ctx.session)
         record(ctx, event="accounts.user.password_changed", object_type="user", object_id=str(user.pk), after=None)
+    return user
 
 
 def parse_role(role: Role | str) -> Role:

@@ -118,6 +118,11 @@ def end_sessions(ctx: Context, *, user: User, sessions: Iterable[UserSession], e
     return ended
 
 
+def rekey_session(session_id: str, session_key: str) -> None:
+    """Follow a rotated key."""
+    UserSession.objects.filter(pk=_uuid(session_id), ended_at=None).update(session_key=session_key)
+
+
 def rotate(session: SessionBase) -> str:
     """A new key for the same content, so that a key seen before this moment is worth nothing after it."""
     session.cycle_key()

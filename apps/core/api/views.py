@@ -14,6 +14,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
@@ -30,6 +31,14 @@ AUTHENTICATION: tuple[str, ...] = (
     "apps.accounts.api.authentication.ScopedToken",
 )
 """Named, not imported: accounts stands on core. ``settings.GEKKO_AUTHENTICATION`` may extend the list."""
+
+
+def valid(kind: type[Any], request: Request) -> dict[str, Any]:
+    """The request's body as the serializer ``kind`` reads it; refused as a problem that names each field."""
+    read = kind(data=request.data)
+    read.is_valid(raise_exception=True)
+    data: dict[str, Any] = read.validated_data
+    return data
 
 
 class ApiBase:
