@@ -133,8 +133,7 @@ class Desk:
     def record(self, event: JournalEvent) -> None:
         """Put the event into books and journal."""
         self.out.append(Journal(event))
-        line = self.books.apply(event)
-        if line is not None:
+        for line in self.books.apply(event):
             self.valuation.refresh(line)
 
     def request_cancel(self, order: Order, reason: str) -> None:

@@ -383,8 +383,6 @@ class Kernel:
         valuation = self._desk.valuation
         if self.books.epoch:
             self._desk.record(valuation.sample(now))
-            for line in self.books.lines.values():
-                valuation.refresh(line)
             valuation.roll_day()
             self._due = min(now + self.config.mark_interval_ns, valuation.day_end)
 

@@ -22,7 +22,10 @@ from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
-from workers.engine.vocabulary import OrderStatus, Side, TradingState
+from workers.engine.vocabulary import FeedState, OrderStatus, Side, TradingState
+
+Touched = tuple[Line, ...]
+"""Lines that an event changed, so that their valuation is due."""
 
 
 class BooksError(ValueError):
@@ -65,6 +68,7 @@ class Books:
         "decisions",
         "denied",
         "epoch",
+        "feeds",
         "fees",
         "fees_paid",
         "fills",
@@ -107,6 +111,7 @@ class Books:
         self.denied: dict[str, int] = {}
         self.other: dict[str, int] = {}
         self.fees_paid: dict[str, int] = {}
+        self.feeds: dict[str, FeedState] = {}
         self.peak = 0
         self.day = 0
         self.day_start = 0
@@ -169,19 +174,20 @@ class Books:
 
     # -- changing
 
-    def apply(self, event: e.JournalEvent) -> Line | None:
-        """Take one journalled event; return the line whose position or open orders it touched, if any.
+    def apply(self, event: e.JournalEvent) -> Touched:
+        """Take one journalled event; return the lines whose position, cost or open orders it touched.
 
         Raises BooksError when the event cannot belong to these books.
         """
         return self._handlers[type(event)](self, event)
 
-    def _session(self, event: e.SessionOpened) -> None:
+    def _session(self, event: e.SessionOpened) -> Touched:
         self.epoch = event.epoch
         self.venue = event.venue
         self.reconciled = False
         for described in event.instruments:
             self._register(msgspec.convert(described, Instrument, strict=False))
+        return tuple(self.lines.values())
 
     def _register(self, instrument: Instrument) -> None:
         if self.quote and instrument.quote != self.quote:
@@ -198,7 +204,7 @@ class Books:
         # Atoms of this asset that were held before it became tradable here have no cost yet.
         line.position = line.unpriced = self.other.pop(instrument.base, 0)
 
-    def _run_started(self, event: e.RunStarted) -> None:
+    def _run_started(self, event: e.RunStarted) -> Touched:
         self.run = Run(
             event.run_id,
             event.release,
@@ -209,31 +215,35 @@ class Books:
             event.instruments,
             event.interval_ns,
         )
+        return ()
 
-    def _run_stopped(self, event: e.RunStopped) -> None:
+    def _run_stopped(self, event: e.RunStopped) -> Touched:
         if self.run is not None and self.run.run_id == event.run_id:
             self.run = None
+        return ()
 
-    def _state(self, event: e.TradingStateChanged) -> None:
+    def _state(self, event: e.TradingStateChanged) -> Touched:
         self.state = event.state
         self.state_reason = event.reason
         self.control_version = max(self.control_version, event.control_version)
+        return ()
 
-    def _limits(self, event: e.LimitsActivated) -> None:
+    def _limits(self, event: e.LimitsActivated) -> Touched:
         self.limits = event.limits
         self.limits_version = event.version
         self.limits_digest = event.digest
+        return ()
 
-    def _adopted(self, event: e.BalanceAdopted) -> Line | None:
+    def _adopted(self, event: e.BalanceAdopted) -> Touched:
         if event.asset == self.quote:
             total = event.total * MONEY_PER_ATOM
             self.capital += total - self.cash
             self.cash = total
-            return None
+            return ()
         line = self.line_of_base(event.asset)
         if line is None:
             self.other[event.asset] = event.total
-            return None
+            return ()
         change = event.total - line.position
         if change >= 0:
             line.position += change
@@ -242,14 +252,15 @@ class Books:
             removed = line.take_out(-change)
             self.cost -= removed
             self.capital -= removed
-        return line
+        return (line,)
 
-    def _denied(self, event: e.OrderDenied) -> None:
+    def _denied(self, event: e.OrderDenied) -> Touched:
         self.decisions += 1
         for reason in event.reasons:
             self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
+        return ()
 
-    def _intended(self, event: e.OrderIntended) -> Line:
+    def _intended(self, event: e.OrderIntended) -> Touched:
         self.decisions += 1
         order = Order(
             client_id=event.client_id,
@@ -269,12 +280,12 @@ class Books:
         line = self.lines[event.symbol]
         line.last_intent = event.ts
         self._count(line, order)
-        return line
+        return (line,)
 
-    def _sent(self, event: e.OrderSent) -> Line | None:
+    def _sent(self, event: e.OrderSent) -> Touched:
         return self._report(event.client_id, Report.SENT, event.ts)
 
-    def _accepted(self, event: e.OrderAccepted) -> Line | None:
+    def _accepted(self, event: e.OrderAccepted) -> Touched:
         order = self.orders.get(event.client_id)
         if order is not None:
             order.venue_order_id = event.venue_order_id
@@ -286,40 +297,41 @@ class Books:
                 self._note(event.ts, "accepted_after_not_sent", event.client_id, event.venue_order_id)
         return self._report(event.client_id, Report.ACCEPTED, event.ts)
 
-    def _rejected(self, event: e.OrderRejected) -> Line | None:
+    def _rejected(self, event: e.OrderRejected) -> Touched:
         return self._report(event.client_id, Report.REJECTED, event.ts, f"{event.code} {event.message}".strip())
 
-    def _unknown(self, event: e.OrderUnknown) -> Line | None:
+    def _unknown(self, event: e.OrderUnknown) -> Touched:
         return self._report(event.client_id, Report.UNKNOWN, event.ts, event.detail)
 
-    def _not_sent(self, event: e.OrderNotSent) -> Line | None:
+    def _not_sent(self, event: e.OrderNotSent) -> Touched:
         order = self.orders.get(event.client_id)
         if order is not None and order.open and order.filled == 0:
             order.never_sent = True
         return self._report(event.client_id, Report.NOT_SENT, event.ts, event.detail)
 
-    def _cancel_requested(self, event: e.CancelRequested) -> None:
+    def _cancel_requested(self, event: e.CancelRequested) -> Touched:
         order = self.orders.get(event.client_id)
         if order is not None:
             order.cancel_requested = True
+        return ()
 
-    def _ended(self, event: e.OrderEnded) -> Line | None:
+    def _ended(self, event: e.OrderEnded) -> Touched:
         return self._report(event.client_id, ENDED[event.status], event.ts, event.detail)
 
-    def _report(self, client_id: str, report: Report, ts: int, detail: str = "") -> Line | None:
+    def _report(self, client_id: str, report: Report, ts: int, detail: str = "") -> Touched:
         order = self.orders.get(client_id)
         if order is None:
             self._note(ts, "report_for_unknown_order", client_id, f"{report.value} {detail}".strip())
-            return None
+            return ()
         line = self.lines[order.symbol]
         status = next_status(order.status, report)
         if status is order.status:
-            return line
+            return (line,)
         self._move(line, order, status)
         order.updated = ts
         if detail:
             order.detail = detail
-        return line
+        return (line,)
 
     def _move(self, line: Line, order: Order, status: OrderStatus) -> None:
         line.unknown += (status is OrderStatus.UNKNOWN) - (order.status is OrderStatus.UNKNOWN)
@@ -332,26 +344,26 @@ class Books:
         self.open_count += opened
         self.reserved += held
 
-    def _filled(self, event: e.OrderFilled) -> Line | None:
+    def _filled(self, event: e.OrderFilled) -> Touched:
         trade = (event.symbol, event.trade_id)
         if trade in self.trades:
-            return None
+            return ()
         line = self.lines.get(event.symbol)
         if line is None:
             self._note(event.ts, "fill_in_unknown_instrument", event.client_id, f"{event.symbol} {event.trade_id}")
-            return None
+            return ()
         self.trades.add(trade)
         self.fills += 1
         notional = event.price * event.lots * line.lot_value
-        self._book(line, event, notional)
+        touched = self._book(line, event, notional)
         order = self.orders.get(event.client_id)
         if order is None:
             self._note(event.ts, "fill_for_unknown_order", event.client_id, f"{event.symbol} {event.trade_id}")
         else:
             self._fill_order(line, order, event, notional)
-        return line
+        return touched
 
-    def _book(self, line: Line, event: e.OrderFilled, notional: int) -> None:
+    def _book(self, line: Line, event: e.OrderFilled, notional: int) -> Touched:
         """Move position and cash, then the fee in whichever asset it was taken."""
         if line.unpriced:
             self._bring_in(line, event.price)
@@ -362,11 +374,12 @@ class Books:
         else:
             self.cash += notional
             self.realised += line.trade(-atoms, notional)
-        if event.fee:
-            self._pay_fee(line, event)
+        payer = self._pay_fee(line, event) if event.fee else None
         self.cost += line.cost - before
+        return (line,) if payer is None else (line, payer)
 
-    def _pay_fee(self, line: Line, event: e.OrderFilled) -> None:
+    def _pay_fee(self, line: Line, event: e.OrderFilled) -> Line | None:
+        """Take the fee; return the line that it was taken from when that is not the fill's own."""
         asset, fee = event.fee_asset, event.fee
         self.fees_paid[asset] = self.fees_paid.get(asset, 0) + fee
         if asset == self.quote:
@@ -381,12 +394,13 @@ class Books:
             self.cost -= paid
             other.fees += paid
             self.fees += paid
-            return
+            return other
         else:
             self.other[asset] = self.other.get(asset, 0) - fee
-            return
+            return None
         line.fees += paid
         self.fees += paid
+        return None
 
     def _fill_order(self, line: Line, order: Order, event: e.OrderFilled, notional: int) -> None:
         if not order.open:
@@ -404,10 +418,12 @@ class Books:
         self.capital += value
         self.cost += value
 
-    def _marked(self, event: e.Marked) -> None:
+    def _marked(self, event: e.Marked) -> Touched:
+        marked = []
         for symbol, ticks in event.marks.items():
             line = self.lines.get(symbol)
             if line is not None:
+                marked.append(line)
                 line.mark = ticks
                 if line.unpriced and ticks:
                     self._bring_in(line, ticks)
@@ -417,17 +433,20 @@ class Books:
         if day != self.day:
             self.day = day
             self.day_start = pnl
+        return tuple(marked)
 
-    def _reconciled(self, event: e.ReconciliationDone) -> None:
+    def _reconciled(self, event: e.ReconciliationDone) -> Touched:
         self.reconciled = event.ok
+        return ()
 
-    def _ignored(self, event: e.JournalEvent) -> None:
-        """Kept for the record only; changes no books."""
+    def _feed_changed(self, event: e.FeedChanged) -> Touched:
+        self.feeds[event.symbol] = event.state
+        return ()
 
     def _note(self, ts: int, kind: str, client_id: str, detail: str) -> None:
         self.anomalies.append(Anomaly(ts, kind, client_id, detail))
 
-    _handlers: ClassVar[dict[type, Callable[[Books, Any], Line | None]]] = {
+    _handlers: ClassVar[dict[type, Callable[[Books, Any], Touched]]] = {
         e.SessionOpened: _session,
         e.RunStarted: _run_started,
         e.RunStopped: _run_stopped,
@@ -445,7 +464,7 @@ class Books:
         e.CancelRequested: _cancel_requested,
         e.OrderEnded: _ended,
         e.Marked: _marked,
-        e.FeedChanged: _ignored,
+        e.FeedChanged: _feed_changed,
         e.ReconciliationDone: _reconciled,
     }
 
