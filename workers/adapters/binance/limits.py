@@ -55,14 +55,14 @@ class WeightBudget:
     def delay(self, weight: int, now_s: float) -> float:
         """Seconds to wait before a request of ``weight`` may be sent; 0 for now."""
         blocked = max(0.0, self._blocked_until - now_s)
-        left = self._window_start + WINDOW_S - now_s
+        left = self._left(now_s)
         if left <= 0.0 or self.used + weight <= self.limit:
             return blocked
         return max(blocked, left)
 
     def spend(self, weight: int, now_s: float) -> None:
         """A request of ``weight`` is being sent."""
-        if now_s - self._window_start >= WINDOW_S:
+        if self._left(now_s) <= 0.0:
             self._window_start = now_s
             self.used = 0
         self.used += weight
@@ -74,3 +74,7 @@ class WeightBudget:
     def block(self, seconds: float, now_s: float) -> None:
         """The venue refused (429 or 418): send nothing for that long."""
         self._blocked_until = max(self._blocked_until, now_s + seconds)
+
+    def _left(self, now_s: float) -> float:
+        """Seconds left of the window."""
+        return self._window_start + WINDOW_S - now_s

@@ -16,7 +16,7 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from workers.adapters.backoff import Backoff
+from workers.adapters.binance.limits import Backoff
 from workers.adapters.binance.reports import execution_reports
 from workers.adapters.venue import VenueError
 from workers.engine.events import JournalEvent
@@ -58,7 +58,13 @@ class UserStream:
         self._on_state = on_state
         self._clock = clock
         self._backoff = backoff
+        self._socket: ClientConnection | None = None
         self.connected = False
+
+    def restart(self) -> None:
+        """Cut the connection and make a new one: what lies in its buffers is older than we can use."""
+        if self._socket is not None:
+            self._socket.transport.abort()
 
     async def run(self) -> None:
         """Connect, follow, and connect again, until cancelled."""
@@ -71,6 +77,7 @@ class UserStream:
             if self.connected:
                 self.connected = False
                 self._on_state(False, detail)
+            self._socket = None
             delay = self._backoff.next_delay()
             log.warning("user stream away", detail=detail, retry_in_s=round(delay, 2))
             await asyncio.sleep(delay)
@@ -81,6 +88,7 @@ class UserStream:
         async with connect(
             url, ping_interval=PING_S, ping_timeout=PING_S, open_timeout=OPEN_TIMEOUT_S, compression=None, proxy=None
         ) as socket:
+            self._socket = socket
             self.connected = True
             self._on_state(True, "connected")
             async with self._kept_alive(key):
@@ -95,7 +103,7 @@ class UserStream:
                 return
             if kind == "executionReport":
                 self._report(payload)
-            self._backoff.good()
+            self._backoff.reset()
 
     def _report(self, payload: dict[str, Any]) -> None:
         instrument = self._keys.instruments.get(payload["s"])

@@ -18,6 +18,7 @@ from workers.engine.events import BookDelta, TopOfBook, Trade
 NS_PER_SECOND: Final = 1_000_000_000
 BPS: Final = 10_000
 MAX_MISSING_IDS: Final = 1024
+NO_ID: Final = -1
 
 Priced = TypeVar("Priced", TopOfBook, Trade)
 
@@ -195,15 +196,15 @@ class QualityGate:
         self.clock = ClockOffset(config.offset_window_ns)
         self._trades: SpikeFilter[Trade] = SpikeFilter(config)
         self._tops: SpikeFilter[TopOfBook] = SpikeFilter(config)
-        self._last_trade_id = 0
-        self._last_top_id = 0
+        self._last_trade_id = NO_ID
+        self._last_top_id = NO_ID
         self._missing_ids: deque[int] = deque(maxlen=MAX_MISSING_IDS)
 
     def reconnect(self) -> None:
         """Forget ids and prices, which may have moved anywhere while nobody listened. The clocks are the same."""
         self._refuse_held(self._trades.reset() + self._tops.reset())
-        self._last_trade_id = 0
-        self._last_top_id = 0
+        self._last_trade_id = NO_ID
+        self._last_top_id = NO_ID
         self._missing_ids.clear()
 
     def reset(self) -> None:
@@ -275,7 +276,7 @@ class QualityGate:
     def _in_sequence(self, trade_id: int) -> bool:
         """Trade ids count up by one; a skipped id is noted, so that its late arrival is told from a duplicate."""
         last = self._last_trade_id
-        if trade_id == last + 1 or not last:
+        if trade_id == last + 1 or last == NO_ID:
             self._last_trade_id = trade_id
             return True
         if trade_id > last:

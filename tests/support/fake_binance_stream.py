@@ -1,0 +1,108 @@
+"""A fake of Binance spot's market data on loopback: one port, websocket and REST depth, scripted by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+
+class FakeBinance:
+    """Keeps a depth sequence of one bid and one ask, and does what the test says."""
+
+    def __init__(self) -> None:
+        self.sockets: list[ServerConnection] = []
+        self.paths: list[str] = []
+        self.snapshot_requests = 0
+        self.snapshot_answers: list[tuple[int, dict[str, str]]] = []
+        """Status and headers of the next snapshot answers; 200 when there is none."""
+        self.refuse_connections = 0
+        self.last_id = 100
+        self.bid_quantity = 1
+        self.connected = asyncio.Event()
+        self._server: Server | None = None
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        port: int = next(iter(self._server.sockets)).getsockname()[1]
+        return port
+
+    async def send(self, stream: str, data: dict[str, Any]) -> None:
+        """Send a frame to whoever is connected."""
+        for socket in self.sockets:
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(json.dumps({"stream": stream, "data": data}, separators=(",", ":")))
+
+    async def send_raw(self, text: str | list[str]) -> None:
+        """Send one message, in fragments if it is a list."""
+        for socket in self.sockets:
+            await socket.send(text)
+
+    async def update(self, *, lose: bool = False) -> None:
+        """Change the best bid's quantity; with ``lose`` nobody is told."""
+        self.last_id += 1
+        self.bid_quantity += 1
+        level = ["100.00", f"{self.bid_quantity}.00000"]
+        frame = {
+            "e": "depthUpdate",
+            "E": 5,
+            "s": "BTCUSDT",
+            "U": self.last_id,
+            "u": self.last_id,
+            "b": [level],
+            "a": [],
+        }
+        if not lose:
+            await self.send("btcusdt@depth@100ms", frame)
+
+    async def disconnect(self) -> None:
+        """Cut every connection."""
+        self.connected.clear()
+        for socket in list(self.sockets):
+            await socket.close(1001, "bye")
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[FakeBinance]:
+        """Serve on a free port."""
+        async with serve(self._talk, "127.0.0.1", 0, process_request=self._http, compression=None) as server:
+            self._server = server
+            yield self
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        self.sockets.append(socket)
+        self.connected.set()
+        try:
+            await socket.wait_closed()
+        finally:
+            self.sockets.remove(socket)
+
+    def _http(self, socket: ServerConnection, request: Request) -> Response | None:
+        url = urlsplit(request.path)
+        self.paths.append(request.path)
+        if url.path == "/stream":
+            if self.refuse_connections:
+                self.refuse_connections -= 1
+                return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "later\n")
+            return None
+        assert url.path == "/api/v3/depth"
+        assert parse_qs(url.query)["symbol"] == ["BTCUSDT"]
+        self.snapshot_requests += 1
+        status, headers = self.snapshot_answers.pop(0) if self.snapshot_answers else (200, {})
+        body = {
+            "lastUpdateId": self.last_id,
+            "bids": [["100.00", f"{self.bid_quantity}.00000"]],
+            "asks": [["100.02", "5.00000"]],
+        }
+        raw = json.dumps(body).encode()
+        fields = Headers({"Content-Type": "application/json", "Content-Length": str(len(raw)), **headers})
+        return Response(status, "", fields, raw)
