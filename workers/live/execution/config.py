@@ -1,0 +1,35 @@
+"""Settings of one execution worker; times in seconds unless named otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+SECOND_NS = 1_000_000_000
+
+
+class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the loop trades and how patient it is."""
+
+    venue: str
+    worker: str
+    journal_dir: Path
+    venue_url: str | None
+    """Base of a paper venue that speaks the exchange's protocol; None for the exchange itself."""
+    api_key: str
+    api_secret: str
+    symbols: tuple[str, ...] = ()
+    """Empty: everything that the venue lists."""
+    bar_interval: str = ""
+    """Binance's name of the bars to build, such as ``1s``; empty: what the venue says that it replays, else ``1m``."""
+    order_timeout_s: float = 3.0
+    tick_s: float = 0.05
+    reconcile_every_s: float = 60.0
+    retry_s: float = 2.0
+    resolve_after_s: float = 5.0
+    """An order that was sent and of which nothing was heard for so long is asked about."""
+    venue_clock_slack_s: float = 1.0
+    """How far the venue's clock may be wrong about a send deadline before an unknown order counts as not there."""
+    drain_s: float = 5.0
+    """How long a stopping worker waits for answers to orders on the wire."""

@@ -1,0 +1,150 @@
+"""The market side of the loop: one view per instrument, fed by the venue's websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import structlog
+
+from workers.adapters.binance.frames import FrameError
+from workers.adapters.binance.market_client import ClientConfig, FrameTimes, MarketClient
+from workers.engine.events import FeedStatus, MarketEvent
+from workers.engine.instruments import Instrument
+from workers.engine.market.view import MarketView, ViewConfig
+from workers.engine.vocabulary import FeedState
+from workers.live.execution.gateway import NO_CAUSE, Cause
+from workers.live.execution.metrics import MARKET_EVENTS
+
+REAL_STREAM: Final = "wss://stream.binance.us:9443"
+REAL_REST: Final = "https://api.binance.us"
+INTERVALS: Final = {
+    "1s": 1_000_000_000,
+    "1m": 60_000_000_000,
+    "3m": 180_000_000_000,
+    "5m": 300_000_000_000,
+    "15m": 900_000_000_000,
+    "30m": 1_800_000_000_000,
+    "1h": 3_600_000_000_000,
+    "4h": 14_400_000_000_000,
+    "1d": 86_400_000_000_000,
+}
+"""Length in ns of the bars that the venue has."""
+
+log = structlog.get_logger(__name__)
+
+OnMarket = Callable[[MarketEvent, int, Cause], None]
+"""Gets what a view believes, the time (wall ns) and the way it came."""
+
+
+def interval_name(interval_ns: int) -> str:
+    """The venue's name of an interval; ValueError for one that it does not have."""
+    for name, length in INTERVALS.items():
+        if length == interval_ns:
+            return name
+    raise ValueError(f"expected a bar interval among {', '.join(INTERVALS)}, was {interval_ns} ns")
+
+
+def stream_url(venue_url: str | None) -> str:
+    """Base of the websocket: the paper venue serves every host of the exchange under its own address."""
+    return f"{venue_url.replace('http', 'ws', 1)}/stream.binance.us" if venue_url else REAL_STREAM
+
+
+def rest_url(venue_url: str | None) -> str:
+    """Base of the public REST endpoints."""
+    return f"{venue_url}/api.binance.us" if venue_url else REAL_REST
+
+
+class Feed:
+    """Keeps the views fed; ``restart`` throws the connection away and begins anew."""
+
+    def __init__(
+        self, instruments: Mapping[str, Instrument], *, venue_url: str | None, interval_ns: int, on_market: OnMarket
+    ) -> None:
+        self.interval_ns = interval_ns
+        self._instruments = dict(instruments)
+        self._config = ClientConfig(
+            stream_url=stream_url(venue_url), rest_url=rest_url(venue_url), session_status=venue_url is not None
+        )
+        self._on_market = on_market
+        self._again = asyncio.Event()
+        self._reason = ""
+        self._counters = {symbol: MARKET_EVENTS.labels(symbol) for symbol in instruments}
+        self.views: dict[str, MarketView] = {}
+        self.events = 0
+        self.refused = 0
+        self._make_views()
+
+    def _make_views(self) -> None:
+        config = ViewConfig(bar_interval_ns=self.interval_ns)
+        self.views = {symbol: MarketView(one, config) for symbol, one in self._instruments.items()}
+
+    async def run(self) -> None:
+        """Follow the market until cancelled; raises what the kernel raised: a failed handler must not trade on."""
+        while True:
+            client = MarketClient(
+                list(self._instruments.values()),
+                self._config,
+                on_event=self.on_event,
+                wants_snapshot=lambda symbol: self.views[symbol].wants_snapshot,
+                on_refused=self._on_refused,
+            )
+            following = asyncio.create_task(client.run())
+            asked = asyncio.create_task(self._again.wait())
+            try:
+                await asyncio.wait({following, asked}, return_when=asyncio.FIRST_COMPLETED)
+                if following.done():
+                    following.result()
+            finally:
+                for task in (following, asked):
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+            self._again.clear()
+            self._void(self._reason)
+
+    def restart(self, reason: str, interval_ns: int = 0) -> None:
+        """Distrust everything received so far and connect again, with bars of ``interval_ns`` where one is given."""
+        self._reason = reason
+        if interval_ns and interval_ns != self.interval_ns:
+            self.interval_ns = interval_ns
+            self._make_views()
+        self._again.set()
+
+    def _void(self, reason: str) -> None:
+        now = time.time_ns()
+        for symbol in self.views:
+            self._take(
+                FeedStatus(symbol=symbol, ts_event=now, ts_recv=now, state=FeedState.STALE, detail=reason), now, 0, None
+            )
+
+    def on_event(self, event: MarketEvent, times: FrameTimes) -> None:
+        """One event off the wire, in the read callback of its socket."""
+        self.events += 1
+        self._counters[event.symbol].inc()
+        self._take(event, time.time_ns(), times.decoded_ns, times)
+
+    def _take(self, event: MarketEvent, now: int, decoded: int, times: FrameTimes | None) -> None:
+        believed = self.views[event.symbol].on_event(event, now)
+        if not believed:
+            return
+        cause = NO_CAUSE
+        if times is not None:
+            cause = Cause(times.read_ns, times.decode_started_ns, decoded, time.perf_counter_ns())
+        for one in believed:
+            self._on_market(one, now, cause)
+
+    def on_time(self, now: int) -> None:
+        """Let the views notice silence and close bars in which nothing happened."""
+        for view in self.views.values():
+            for one in view.on_time(now):
+                self._on_market(one, now, NO_CAUSE)
+
+    def _on_refused(self, error: FrameError) -> None:
+        self.refused += 1
+        view = self.views.get(error.symbol)
+        if view is not None:
+            view.reject(error.reason, error.detail)

@@ -1,0 +1,261 @@
+"""Carries out the kernel's effects: journal first, and only when that is durable, the wire.
+
+Journal effects are appended at once, in order, and made durable in groups by one committer; what must not happen
+before (sends, cancels) waits on a list with the number of the record it depends on. The market keeps flowing in while
+the disk works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+
+from workers.adapters.journal import Journal as JournalFile
+from workers.adapters.journal import JournalUnavailable
+from workers.adapters.venue import OrderNotFound, VenueError
+from workers.engine.events import JournalEvent, OrderIntended, OrderNotSent, OrderSent
+from workers.engine.ports import Cancel, Effect, Effects, Journal, RequestForecast, Resync, Send
+from workers.live.execution.config import LoopConfig
+from workers.live.execution.metrics import JOURNAL_SECONDS, StageClock
+
+JOURNAL_RETRY_S: Final = 1.0
+SECOND_NS: Final = 1_000_000_000
+
+log = structlog.get_logger(__name__)
+
+
+class Cause(NamedTuple):
+    """The input behind an order: its way to the kernel, in ``perf_counter`` ns; all 0 for a timer or a forecast."""
+
+    read: int = 0
+    decode_started: int = 0
+    decoded: int = 0
+    booked: int = 0
+
+    def stages(self) -> dict[str, int]:
+        """Time in the stages before the kernel."""
+        if not self.read:
+            return {}
+        return {
+            "receive": self.decode_started - self.read,
+            "decode": self.decoded - self.decode_started,
+            "book": self.booked - self.decoded,
+        }
+
+
+NO_CAUSE: Final = Cause()
+
+
+class OrderPort(Protocol):
+    """What the gateway needs of a venue."""
+
+    async def submit(
+        self, intent: OrderIntended, deadline: int, on_left: Callable[[str, int], None]
+    ) -> list[JournalEvent]: ...
+    async def cancel(self, symbol: str, client_id: str) -> None: ...
+
+
+class Host(Protocol):
+    """What the gateway tells the loop."""
+
+    def report(self, event: JournalEvent) -> None: ...
+    def ask_forecast(self, request: RequestForecast) -> None: ...
+    def resync(self, reason: str) -> None: ...
+    def journal_failed(self, reason: str) -> None: ...
+    def journal_restored(self) -> None: ...
+    def doubt(self, client_id: str) -> None: ...
+
+
+class _Waiting:
+    """A send that waits for its journal record, and what was measured on the way."""
+
+    __slots__ = ("appended", "cause", "durable", "effect", "seq")
+
+    def __init__(self, effect: Send | Cancel, seq: int, cause: Cause, appended: int) -> None:
+        self.effect = effect
+        self.seq = seq
+        self.cause = cause
+        self.appended = appended
+        self.durable = 0
+
+
+class Gateway:
+    """One per loop. ``handle`` is synchronous and never waits; the rest happens in tasks."""
+
+    def __init__(
+        self, *, journal: JournalFile, venue: OrderPort, host: Host, config: LoopConfig, stages: StageClock
+    ) -> None:
+        self._journal = journal
+        self._venue = venue
+        self._host = host
+        self._config = config
+        self._stages = stages
+        self._waiting: deque[_Waiting] = deque()
+        self._inbox: deque[tuple[Effects, Cause]] = deque()
+        self._handling = False
+        self._dirty = asyncio.Event()
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._cancelling: dict[str, asyncio.Task[None]] = {}
+        self._left: dict[str, _Waiting] = {}
+        self.broken = ""
+        """Why the journal cannot be written; empty while it can."""
+
+    # -- effects
+
+    def handle(self, effects: Effects, cause: Cause = NO_CAUSE) -> None:
+        """Carry out ``effects`` in order.
+
+        An effect may lead to further kernel inputs and so to further effects; those wait until this list is done, or
+        the journal would tell another order of events than the books.
+        """
+        self._inbox.append((effects, cause))
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._inbox:
+                listed, behind = self._inbox.popleft()
+                for effect in listed:
+                    self._carry_out(effect, behind)
+        finally:
+            self._handling = False
+
+    def _carry_out(self, effect: Effect, cause: Cause) -> None:
+        if type(effect) is Journal:
+            self._journal.append((effect.event,))
+            self._dirty.set()
+        elif type(effect) is Send or type(effect) is Cancel:
+            self._waiting.append(_Waiting(effect, self._journal.position.seq, cause, time.perf_counter_ns()))
+            self._dirty.set()
+        elif type(effect) is RequestForecast:
+            self._host.ask_forecast(effect)
+        elif type(effect) is Resync:
+            self._host.resync(f"the process was paused for {effect.paused_ns / SECOND_NS:.1f} s")
+
+    async def run(self) -> None:
+        """The committer, until cancelled: makes appended records durable, then lets out what waited for them."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            begun = time.perf_counter()
+            try:
+                await self._journal.commit()
+            except JournalUnavailable as error:
+                self._fail(str(error))
+                await asyncio.sleep(JOURNAL_RETRY_S)
+                self._dirty.set()
+                continue
+            JOURNAL_SECONDS.observe(time.perf_counter() - begun)
+            if self.broken:
+                self.broken = ""
+                self._host.journal_restored()
+            self._release()
+
+    def _fail(self, reason: str) -> None:
+        """Nothing may be ordered that cannot be recorded; cancels go out all the same."""
+        if not self.broken:
+            self.broken = reason
+            log.error("journal unavailable", reason=reason)
+            self._host.journal_failed(reason)
+        refused = [waiting for waiting in self._waiting if type(waiting.effect) is Send]
+        self._release(cancels_only=True)
+        for waiting in refused:
+            if type(waiting.effect) is Send:
+                self._not_sent(waiting.effect.intent, f"not recorded: {reason}")
+
+    def _release(self, *, cancels_only: bool = False) -> None:
+        durable, now = self._journal.durable_seq, time.perf_counter_ns()
+        while self._waiting and (cancels_only or self._waiting[0].seq <= durable):
+            waiting = self._waiting.popleft()
+            waiting.durable = now
+            effect = waiting.effect
+            if type(effect) is Cancel:
+                self.cancel(effect.symbol, effect.client_id)
+            elif type(effect) is Send and not cancels_only:
+                task = asyncio.create_task(self._send(waiting, effect))
+                self._sending[effect.intent.client_id] = task
+
+    # -- orders
+
+    async def _send(self, waiting: _Waiting, effect: Send) -> None:
+        client_id = effect.intent.client_id
+        self._left[client_id] = waiting
+        try:
+            for event in await self._venue.submit(effect.intent, effect.deadline, self._on_left):
+                self._host.report(event)
+        finally:
+            self._left.pop(client_id, None)
+            self._sending.pop(client_id, None)
+
+    def _on_left(self, client_id: str, left: int) -> None:
+        """The order's bytes are on their way: record how long each stage took."""
+        waiting = self._left.pop(client_id, None)
+        if waiting is None or type(waiting.effect) is not Send:
+            return
+        intent = waiting.effect.intent
+        stages = {
+            **waiting.cause.stages(),
+            **intent.stages,
+            "journal": waiting.durable - waiting.appended,
+            "send": left - waiting.durable,
+        }
+        if waiting.cause.read:
+            stages["total"] = left - waiting.cause.read
+        self._stages.observe(stages)
+        self._host.report(OrderSent(ts=time.time_ns(), client_id=client_id, stages=stages))
+
+    def _not_sent(self, intent: OrderIntended, detail: str) -> None:
+        self._host.report(OrderNotSent(ts=time.time_ns(), client_id=intent.client_id, detail=detail))
+
+    def drop_waiting(self, reason: str) -> None:
+        """Let no order out that was decided before now: what was known then is not to be traded on."""
+        kept: deque[_Waiting] = deque()
+        dropped: list[OrderIntended] = []
+        for waiting in self._waiting:
+            if type(waiting.effect) is Send:
+                dropped.append(waiting.effect.intent)
+            else:
+                kept.append(waiting)
+        self._waiting = kept
+        for intent in dropped:
+            self._not_sent(intent, reason)
+
+    def in_flight(self, client_id: str) -> bool:
+        """True while the order waits for the journal or for the venue's answer to its sending."""
+        return client_id in self._sending or any(
+            type(waiting.effect) is Send and waiting.effect.intent.client_id == client_id for waiting in self._waiting
+        )
+
+    def cancel(self, symbol: str, client_id: str) -> None:
+        """Ask for a cancel now, unless that is under way."""
+        if client_id not in self._cancelling:
+            self._cancelling[client_id] = asyncio.create_task(self._cancel(symbol, client_id))
+
+    async def _cancel(self, symbol: str, client_id: str) -> None:
+        """The venue cannot cancel what it has not got yet, so the answer to the sending comes first."""
+        try:
+            if (sending := self._sending.get(client_id)) is not None:
+                await asyncio.wait([sending], timeout=self._config.order_timeout_s)
+            await self._venue.cancel(symbol, client_id)
+        except OrderNotFound:
+            # Already over, or never there: which of them, only a query tells.
+            self._host.doubt(client_id)
+        except VenueError as error:
+            log.warning("cancel not confirmed", client_id=client_id, error=str(error))
+        finally:
+            self._cancelling.pop(client_id, None)
+
+    async def drain(self) -> None:
+        """Wait, for a while, until every order on the wire has its answer and the journal is durable."""
+        tasks: list[asyncio.Task[Any]] = [*self._sending.values(), *self._cancelling.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._config.drain_s)
+        try:
+            await self._journal.commit()
+        except JournalUnavailable as error:
+            log.exception("stopped with records that are not on disk", reason=str(error))
