@@ -169,6 +169,8 @@ class MatchingEngine:
         market = self._markets[event.symbol]
         side = _OTHER[event.aggressor]
         reports: list[Reports] = []
+        if not market.open or not market.resting[side]:
+            return reports
         left, served = event.lots, 0
         for order in list(market.resting[side]):
             if (order.price - event.price) * side < 0:
@@ -180,7 +182,7 @@ class MatchingEngine:
             fill = min(order.leaves, left)
             if fill > 0:
                 left -= fill
-                reports.append(self._fill(market, order, fill, order.price, True, event.ts_event))
+                reports.append(self._fill(market, order, fill, order.price, event.ts_event, maker=True))
         for order in market.resting[side]:
             if order.price == event.price:
                 order.ahead = max(order.ahead - served, 0)
@@ -299,7 +301,7 @@ class MatchingEngine:
                 return
             lots = min(order.leaves, available)
             book.take(price, lots)
-            reports.append(self._fill(market, order, lots, price, False, now))
+            reports.append(self._fill(market, order, lots, price, now, maker=False))
             if not order.leaves:
                 return
         if order.price:
@@ -338,13 +340,11 @@ class MatchingEngine:
                 price, available = level
                 lots = min(order.leaves, available)
                 other.take(price, lots)
-                reports.append(self._fill(market, order, lots, order.price, True, now))
+                reports.append(self._fill(market, order, lots, order.price, now, maker=True))
         return reports
 
-    def _fill(
-        self, market: _Market, order: VenueOrder, lots: int, price: int, maker: bool, now: int
-    ) -> Filled:
-        fee, fee_asset = self._settle(market, order, lots, price, maker)
+    def _fill(self, market: _Market, order: VenueOrder, lots: int, price: int, now: int, *, maker: bool) -> Filled:
+        fee, fee_asset = self._settle(market, order, lots, price, maker=maker)
         order.filled += lots
         order.money += price * lots * market.instrument.lot_value
         order.updated = now
@@ -366,7 +366,7 @@ class MatchingEngine:
             money=order.money,
         )
 
-    def _settle(self, market: _Market, order: VenueOrder, lots: int, price: int, maker: bool) -> tuple[int, str]:
+    def _settle(self, market: _Market, order: VenueOrder, lots: int, price: int, *, maker: bool) -> tuple[int, str]:
         """Move the assets of one execution; the fee is taken from what is received, rounded up to an atom."""
         base, quote = lots * market.instrument.lot_atoms, price * lots * market.quote_atoms
         rate = market.maker_fee if maker else market.taker_fee

@@ -33,7 +33,7 @@ class SplitMix64:
 class LatencyModel:
     """Delay from the order's arrival to its turn in the engine.
 
-    ``constant_ns`` is the floor; ``median_ns`` and ``sigma`` shape the lognormal part, which ``median_ns`` 0 leaves out.
+    ``constant_ns`` is the floor; ``median_ns`` and ``sigma`` shape the lognormal part, which zero leaves out.
     """
 
     def __init__(self, *, seed: int, constant_ns: int, median_ns: int, sigma: float) -> None:

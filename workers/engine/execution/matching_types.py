@@ -90,17 +90,17 @@ class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     ts: int
 
 
-class Accepted(Report):
+class Accepted(Report, frozen=True, tag=True, kw_only=True):
     order: VenueOrder
 
 
-class Refused(Report):
+class Refused(Report, frozen=True, tag=True, kw_only=True):
     client_id: str
     refusal: Refusal
     detail: str
 
 
-class Filled(Report):
+class Filled(Report, frozen=True, tag=True, kw_only=True):
     """One execution; ``filled`` and ``money`` are the order's totals after it."""
 
     order: VenueOrder
@@ -114,7 +114,7 @@ class Filled(Report):
     money: int
 
 
-class Ended(Report):
+class Ended(Report, frozen=True, tag=True, kw_only=True):
     """The order is over with lots left."""
 
     order: VenueOrder

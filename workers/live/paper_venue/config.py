@@ -51,6 +51,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
     latency_sigma: float = 0.5
     weight_limit: int = 6000
     order_limit: int = 100
+    live_rest: str = "https://api.binance.us"
+    live_stream: str = "wss://stream.binance.us:9443"
     redis_url: str = ""
 
     @classmethod
@@ -62,6 +64,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
             text = env.get(name, "")
             if text:
                 values[field.name] = _convert(name, text, field.type)
+        values = _installation(env) | values
         config = cls(**values)  # type: ignore[arg-type]  # each value was converted to its field's own type
         config.check()
         return config
@@ -74,6 +77,22 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(f"expected {name} of the paper venue above 0, was {value}")
         if not 0 <= self.port < 65_536:
             raise ConfigError(f"expected port of the paper venue within 0..65535, was {self.port}")
+
+
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+def _installation(env: Mapping[str, str]) -> dict[str, object]:
+    """What follows from where the installation lives, for settings that are not given one by one."""
+    state = Path(env.get("GEKKO_STATE_DIR") or _ROOT / ".gekko")
+    found: dict[str, object] = {"state_dir": state / "venue", "data_dir": _ROOT.parent / "shared" / "data"}
+    for name in ("api_key", "api_secret"):
+        secret = state / "secrets" / f"venue_{name}"
+        if secret.exists():
+            found[name] = secret.read_text().strip()
+    if env.get("GEKKO_PROCESS"):
+        found["redis_url"] = f"redis://127.0.0.1:{env.get('GEKKO_VALKEY_PORT') or 16379}/0"
+    return found
 
 
 _ENV_NAMES = {"data_dir": "GEKKO_DATA", "state_dir": "GEKKO_VENUE_STATE", "redis_url": "REDIS_URL"}

@@ -10,7 +10,16 @@ from typing import Any
 import msgspec
 
 from workers.engine.execution.matching import MatchingEngine
-from workers.engine.execution.matching_types import Accepted, Ended, EndReason, Filled, NewOrder, Refused, Reports, VenueOrder
+from workers.engine.execution.matching_types import (
+    Accepted,
+    Ended,
+    EndReason,
+    Filled,
+    NewOrder,
+    Refused,
+    Reports,
+    VenueOrder,
+)
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
 from workers.engine.vocabulary import OrderStatus, Side
 from workers.live.paper_venue import messages

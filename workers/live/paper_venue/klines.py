@@ -37,6 +37,17 @@ class Kline(msgspec.Struct):
     last_trade: int = -1
 
 
+class Print(msgspec.Struct, gc=False):
+    """One trade: time in ms, price in ticks, quantity in lots, ``money`` in money units."""
+
+    ms: int
+    trade_id: int
+    price: int
+    lots: int
+    money: int
+    buyer_maker: bool
+
+
 class Series:
     """Candlesticks of one interval, oldest first, with the empty intervals filled by flat ones."""
 
@@ -44,25 +55,26 @@ class Series:
         self.interval_ms = interval_ms
         self._bars: deque[Kline] = deque(maxlen=_KEEP)
 
-    def add(self, ms: int, trade_id: int, price: int, lots: int, money: int, buyer_maker: bool) -> None:
-        """Count a trade that happened at ``ms``."""
+    def add(self, trade: Print) -> None:
+        """Count a trade."""
+        ms, price = trade.ms, trade.price
         bar = self.advance(ms)
         if bar is None:
             bar = Kline(ms - ms % self.interval_ms, price, price, price, price)
             self._bars.append(bar)
         if not bar.trades:
             bar.open = bar.high = bar.low = price
-            bar.first_trade = trade_id
+            bar.first_trade = trade.trade_id
         bar.high = max(bar.high, price)
         bar.low = min(bar.low, price)
         bar.close = price
-        bar.lots += lots
-        bar.money += money
+        bar.lots += trade.lots
+        bar.money += trade.money
         bar.trades += 1
-        bar.last_trade = trade_id
-        if not buyer_maker:
-            bar.taker_lots += lots
-            bar.taker_money += money
+        bar.last_trade = trade.trade_id
+        if not trade.buyer_maker:
+            bar.taker_lots += trade.lots
+            bar.taker_money += trade.money
 
     def advance(self, ms: int) -> Kline | None:
         """Fill up to the interval of ``ms`` and return its bar; None while nothing was traded yet."""
@@ -78,9 +90,7 @@ class Series:
     def window(self, start_ms: int | None, end_ms: int | None, limit: int) -> list[Kline]:
         """Up to ``limit`` bars: the first ones from ``start_ms`` on, or the last ones before ``end_ms``."""
         bars = [
-            b
-            for b in self._bars
-            if (start_ms is None or b.start >= start_ms) and (end_ms is None or b.start <= end_ms)
+            b for b in self._bars if (start_ms is None or b.start >= start_ms) and (end_ms is None or b.start <= end_ms)
         ]
         return bars[:limit] if start_ms is not None else bars[-limit:]
 

@@ -14,7 +14,7 @@ from workers.engine.execution.matching_types import Reports
 from workers.engine.instruments import Instrument
 from workers.engine.vocabulary import Side
 from workers.live.paper_venue.hub import Hub
-from workers.live.paper_venue.klines import INTERVALS_MS, Series
+from workers.live.paper_venue.klines import INTERVALS_MS, Print, Series
 from workers.live.paper_venue.wire import BookFrame, DepthFrame, Frame, Grid, StrLevel, TopFrame, TradeFrame
 
 IDS_PER_SESSION = 100_000_000
@@ -43,13 +43,14 @@ class Listing:
 
     def load(self, frame: BookFrame) -> None:
         """Take a whole book."""
-        self.bids = dict(frame.bids)
-        self.asks = dict(frame.asks)
+        self.bids = dict(self.grid.whole(frame.bids))
+        self.asks = dict(self.grid.whole(frame.asks))
         self.last_id = frame.last_id
         self.top = None
 
     def change(self, frame: DepthFrame) -> None:
         """Take changed levels."""
+        frame.bids, frame.asks = self.grid.whole(frame.bids), self.grid.whole(frame.asks)
         for shown, levels in ((self.bids, frame.bids), (self.asks, frame.asks)):
             for price, qty in levels:
                 if qty == _NOTHING or not float(qty):
@@ -71,11 +72,18 @@ class Listing:
 class Market:
     """Applies frames to what is shown and to the engine, and publishes them with the venue's own time and ids."""
 
-    def __init__(self, engine: MatchingEngine, instruments: Iterable[Instrument], hub: Hub) -> None:
+    def __init__(
+        self,
+        engine: MatchingEngine,
+        instruments: Iterable[Instrument],
+        *,
+        hub: Hub,
+        on_reports: Callable[[Sequence[Reports]], object],
+    ) -> None:
         self.engine = engine
         self.hub = hub
         self.listings = {i.symbol: Listing(i) for i in instruments}
-        self.on_reports: Callable[[Sequence[Reports]], object] = lambda reports: None
+        self._on_reports = on_reports
         self.session_id = 0
         self.open = False
         self.opened_ms = 0
@@ -160,7 +168,7 @@ class Market:
 
     def _report(self, reports: Sequence[Reports]) -> None:
         if reports:
-            self.on_reports(reports)
+            self._on_reports(reports)
 
     def _snapshot(self, symbol: str, listing: Listing, now: int) -> None:
         grid = listing.grid
@@ -195,10 +203,9 @@ class Market:
         self._match_top(listing, frame, now)
         stream = f"{listing.stream}@bookTicker"
         if self.hub.wants(stream):
-            self.hub.publish(stream, encode(self.book_ticker(listing, frame)))
+            self.hub.publish(stream, encode(self._book_ticker(frame)))
 
-    def book_ticker(self, listing: Listing, frame: TopFrame) -> dict[str, Any]:
-        """Best bid and offer as they go over the wire."""
+    def _book_ticker(self, frame: TopFrame) -> dict[str, Any]:
         return {
             "u": frame.update_id + self._offset,
             "s": frame.symbol,
@@ -271,8 +278,9 @@ class Market:
         price, lots = listing.grid.ticks(frame.price), listing.grid.lots(frame.qty)
         trade_id = frame.trade_id + self._offset
         money = price * lots * listing.instrument.lot_value
+        trade = Print(at_ms, trade_id, price, lots, money, frame.buyer_maker)
         for series in listing.series.values():
-            series.add(at_ms, trade_id, price, lots, money, frame.buyer_maker)
+            series.add(trade)
         listing.last_price = price
         listing.trades.append(
             {

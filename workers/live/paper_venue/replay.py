@@ -42,6 +42,7 @@ class Replayer:
         self._source = source
         self._speed = venue.config.speed
         self._path: Path = venue.config.state_dir / "replay.json"
+        self._preroll_ns = round(venue.config.preroll_s * venue.config.speed * _NS)
         self._saved_ns = 0
         self._ends = 0
         self.lag_ns = 0
@@ -50,18 +51,16 @@ class Replayer:
         """Play for ever."""
         position = self._load()
         number = position.number if position else 1
-        skip = round(self._venue.config.preroll_s * _NS)
-        if position:
-            skip = max(skip, position.offset_ns)
+        skip = max(self._preroll_ns, position.offset_ns if position else 0)
         while True:
             await self._session(number, skip)
             number, skip = number + 1, 0
 
     async def _session(self, number: int, skip_ns: int) -> None:
         venue, market = self._venue, self._venue.market
-        session = self._source.session(number)
+        session = self._source.session(number, skip_ns - self._preroll_ns)
         if skip_ns >= session.duration_ns:
-            skip_ns = 0
+            session, skip_ns = self._source.session(number, 0), 0
         start = venue.clock() - self._wall(skip_ns)
         ends = start + self._wall(session.duration_ns)
         market.begin(venue.next_session(), start // _MS, ends // _MS)

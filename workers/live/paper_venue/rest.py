@@ -81,11 +81,7 @@ async def dispatch(request: web.Request, routes: Routes) -> web.StreamResponse:
     path = api_path(request.path)
     route = routes.get((request.method, path))
     try:
-        if route is None:
-            raise VenueError(-1000, f"Unknown path {request.method} {path}", status=404)
-        params = await _admit(venue, route, request)
-        answer = await route.handler(venue, params)
-        response = _json(answer)
+        response = _json(await _answer(venue, route, request))
     except VenueError as error:
         response = _json({"code": error.code, "msg": error.msg}, error.status)
         if error.retry_after:
@@ -98,6 +94,12 @@ async def dispatch(request: web.Request, routes: Routes) -> web.StreamResponse:
     key = (f"{request.method} {path if route else 'unknown'}", response.status)
     venue.requests[key] = venue.requests.get(key, 0) + 1
     return response
+
+
+async def _answer(venue: Venue, route: Route | None, request: web.Request) -> Any:
+    if route is None:
+        raise VenueError(-1000, f"Unknown path {request.method} {api_path(request.path)}", status=404)
+    return await route.handler(venue, await _admit(venue, route, request))
 
 
 async def _admit(venue: Venue, route: Route, request: web.Request) -> Params:

@@ -18,12 +18,15 @@ from aiohttp import web
 from workers.live.paper_venue import rest, rest_account, rest_market, sockets
 from workers.live.paper_venue.config import VenueConfig
 from workers.live.paper_venue.faults import Faults
+from workers.live.paper_venue.heartbeat import beat
 from workers.live.paper_venue.metrics import exposition
 from workers.live.paper_venue.publisher import publish_klines
 from workers.live.paper_venue.replay import Replayer
 from workers.live.paper_venue.rest import VENUE_KEY
 from workers.live.paper_venue.sources.choose import choose
+from workers.live.paper_venue.sources.live import LiveRelay, LiveSource
 from workers.live.paper_venue.venue import Venue
+from workers.live.paper_venue.wire import MarketSource
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +99,9 @@ def application(config: VenueConfig) -> web.Application:
             clock=time.time_ns,
         )
         started[VENUE_KEY] = venue
-        tasks = [asyncio.create_task(Replayer(venue, source).run()), asyncio.create_task(publish_klines(venue))]
+        tasks = [asyncio.create_task(_play(venue, source)), asyncio.create_task(publish_klines(venue))]
+        if config.redis_url:
+            tasks.append(asyncio.create_task(beat(venue, config.redis_url)))
         for task in tasks:
             task.add_done_callback(_fail_loudly)
         yield
@@ -108,6 +113,10 @@ def application(config: VenueConfig) -> web.Application:
 
     app.cleanup_ctx.append(lifetime)
     return app
+
+
+async def _play(venue: Venue, source: MarketSource | LiveSource) -> None:
+    await (LiveRelay(venue, source) if isinstance(source, LiveSource) else Replayer(venue, source)).run()
 
 
 def _fail_loudly(task: asyncio.Task[None]) -> None:

@@ -16,7 +16,9 @@ from workers.live.paper_venue.klines import INTERVALS_MS
 from workers.live.paper_venue.rest import VENUE_KEY
 from workers.live.paper_venue.venue import Venue
 
-_KINDS = frozenset({"trade", "bookTicker", "depth", "depth@100ms", "sessionStatus"} | {f"kline_{i}" for i in INTERVALS_MS})
+_KINDS = frozenset(
+    {"trade", "bookTicker", "depth", "depth@100ms", "sessionStatus"} | {f"kline_{i}" for i in INTERVALS_MS}
+)
 _MAX_STREAMS = 1024
 
 

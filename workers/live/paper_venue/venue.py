@@ -59,8 +59,7 @@ class Venue:
             self.engine, self.instruments, journal=self.journal, hub=self.hub, faults=self.faults, clock=clock
         )
         self.desk.restore(books, clock())
-        self.market = Market(self.engine, self.instruments, self.hub)
-        self.market.on_reports = self.desk.book
+        self.market = Market(self.engine, self.instruments, hub=self.hub, on_reports=self.desk.book)
         self.sessions = books.session
         if genesis:
             self.journal.append(Entry(ts=clock(), genesis=genesis))

@@ -80,8 +80,8 @@ class MarketSource(Protocol):
     bar_interval: str
     instruments: tuple[Instrument, ...]
 
-    def session(self, number: int) -> Session:
-        """The ``number``-th pass, counted from 1."""
+    def session(self, number: int, history_from_ns: int) -> Session:
+        """The ``number``-th pass, counted from 1; frames before ``history_from_ns`` may be left out."""
         ...
 
 
@@ -107,6 +107,12 @@ class Grid:
     def levels(self, levels: Sequence[StrLevel]) -> tuple[Level, ...]:
         """Levels as ticks and lots."""
         return tuple((self.ticks(price), self.lots(quantity)) for price, quantity in levels)
+
+    def whole(self, levels: Sequence[StrLevel]) -> Sequence[StrLevel]:
+        """The levels without dust: what is below a lot cannot be traded, and is not shown."""
+        if not any(units(qty) % self._lot for _, qty in levels):
+            return levels
+        return [(price, self.quantity(self.lots(qty))) for price, qty in levels]
 
     def price(self, ticks: int) -> str:
         """Ticks as the wire's string."""

@@ -22,7 +22,7 @@ class RecordingError(ValueError):
     """A recording that cannot be replayed, with file and line."""
 
 
-class _Data(msgspec.Struct):
+class Payload(msgspec.Struct):
     """The union of a depth update, a best bid and offer, and a trade, as recorded."""
 
     e: str = ""
@@ -40,15 +40,17 @@ class _Data(msgspec.Struct):
     buyer_maker: bool = msgspec.field(name="m", default=False)
 
 
-class _Line(msgspec.Struct):
+class Line(msgspec.Struct):
+    """A stream's message, or a whole book."""
+
     stream: str = ""
-    data: _Data | None = None
+    data: Payload | None = None
     last_update_id: int = msgspec.field(name="lastUpdateId", default=0)
     bids: list[StrLevel] = []
     asks: list[StrLevel] = []
 
 
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(Line)
 
 
 class RecordingSource:
@@ -66,14 +68,16 @@ class RecordingSource:
                 self._lines[name[1].upper()] = _read(path)
                 dates.add(name[2])
         if not self._lines:
-            raise RecordingError(f"expected recordings like btcusdt_20240808.gz in {folder}, found none; set GEKKO_DATA")
+            raise RecordingError(
+                f"expected recordings like btcusdt_20240808.gz in {folder}, found none; set GEKKO_DATA"
+            )
         self._start = min(lines[0][0] for lines in self._lines.values())
         self._end = max(lines[-1][0] for lines in self._lines.values())
         self.instruments: tuple[Instrument, ...] = tuple(instrument(s, config) for s in self._lines)
         days = ", ".join(f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in sorted(dates))
         self.label = f"RECORDING Binance spot {days}, looped"
 
-    def session(self, number: int) -> Session:  # noqa: ARG002 - every pass of a recording is the same
+    def session(self, number: int, history_from_ns: int) -> Session:  # noqa: ARG002 - every pass starts with its book
         """One pass over the recording."""
         return Session(self._end - self._start, self._frames())
 
@@ -102,24 +106,30 @@ def _frames(symbol: str, lines: list[tuple[int, bytes]]) -> Iterator[tuple[int, 
     applied after it. Other frames before the book are dropped, since they cannot be placed.
     """
     opened = 0
-    early: list[_Data] = []
+    early: list[Payload] = []
     for at, body in lines:
-        line = _DECODER.decode(body)
+        line = parse(body)
         if line.last_update_id:
             opened = line.last_update_id
             yield at, BookFrame(symbol, opened, line.bids, line.asks)
-            kept = (_frame(symbol, data, opened) for data in early)
+            kept = (frame_of(symbol, data, opened) for data in early)
             yield from ((at, frame) for frame in kept if frame is not None)
             early.clear()
         elif line.data is not None and opened:
-            frame = _frame(symbol, line.data, opened)
+            frame = frame_of(symbol, line.data, opened)
             if frame is not None:
                 yield at, frame
         elif line.data is not None and line.data.e == "depthUpdate":
             early.append(line.data)
 
 
-def _frame(symbol: str, data: _Data, opened: int) -> Frame | None:
+def parse(body: bytes | str) -> Line:
+    """Decode one message; msgspec.DecodeError for what is none."""
+    return _DECODER.decode(body)
+
+
+def frame_of(symbol: str, data: Payload, opened: int) -> Frame | None:
+    """A stream's payload as a frame; None for a book change that is not newer than ``opened``."""
     if data.e == "trade":
         age = max(data.event_time - data.trade_time, 0)
         return TradeFrame(symbol, data.trade_id, data.price, data.qty, data.buyer_maker, age)
