@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -33,9 +34,7 @@ def ctx(clock: FrozenClock) -> Context:
 
 @pytest.fixture
 def node_id(ctx: Context) -> UUID:
-    return services.register_node(
-        ctx, node_id=uuid4(), hostname="desk", os="Linux", region="us-east", version="0.1"
-    ).pk
+    return services.register_node(ctx, node_id=uuid4(), hostname="desk", os="Linux", region="us-east", version="0.1").pk
 
 
 def cpu(*, ok: bool = True, degraded: bool = False, index: int = 0) -> DeviceReport:
@@ -98,9 +97,7 @@ def test_a_heartbeat_of_a_stranger_is_refused(ctx: Context) -> None:
 
 def test_telemetry_keeps_null_and_refuses_sentinels_and_missing_units(ctx: Context, node_id: UUID) -> None:
     services.record_probe(ctx, node_id=node_id, devices=[cpu()])
-    services.heartbeat(
-        ctx, node_id=node_id, telemetry={("cpu", 0): {"memory_used_bytes": 5, "temperature_c": None}}
-    )
+    services.heartbeat(ctx, node_id=node_id, telemetry={("cpu", 0): {"memory_used_bytes": 5, "temperature_c": None}})
     assert TelemetrySample.objects.get().values == {"memory_used_bytes": 5, "temperature_c": None}
     for bad in ({"temperature_c": 9223372036854775794}, {"temperature": 40.0}, {"power_w": float("nan")}):
         with pytest.raises(Invalid, match="not usable"):
@@ -156,7 +153,7 @@ def test_a_model_serves_only_where_it_is_warm_with_known_answers_on_a_live_node(
 ) -> None:
     services.record_probe(ctx, node_id=node_id, devices=[cpu()])
     model(ctx)
-    where = {"node_id": node_id, "kind": "cpu", "index": 0, "digest": DIGEST}
+    where: dict[str, Any] = {"node_id": node_id, "kind": "cpu", "index": 0, "digest": DIGEST}
     assert services.record_load(ctx, **where, golden_ok=False, error="off").state == LoadState.FAILED
     services.mark_ready(ctx, digest=DIGEST)
     assert not selectors.serving(DIGEST).exists()

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,19 +33,17 @@ def main() -> None:
         rows: list[Row] = []
         artifact = _training(rows)
         host = _host(Path(folder), artifact)
-        for count in (1, 2, 32):
-            rows.append(
-                _measure(f"predict {count} series, in process", ROUNDS, _in_process(host, artifact.digest, count))
-            )
+        rows += [
+            _measure(f"predict {count} series, in process", ROUNDS, _in_process(host, artifact.digest, count))
+            for count in (1, 2, 32)
+        ]
         with _celery_worker(Path(folder)) as call:
-            for count in (2, 32):
-                rows.append(
-                    _measure(
-                        f"predict {count} series, through Celery",
-                        CELERY_ROUNDS,
-                        lambda n=count: call(artifact.digest, n),
-                    )
+            rows += [
+                _measure(
+                    f"predict {count} series, through Celery", CELERY_ROUNDS, partial(call, artifact.digest, count)
                 )
+                for count in (2, 32)
+            ]
     _print(rows)
 
 
@@ -184,9 +183,9 @@ def _measure(name: str, rounds: int, call: Callable[[], None]) -> Row:
 
 def _print(rows: list[Row]) -> None:
     width = max(len(row[0]) for row in rows)
-    print(f"{'':{width}}  {'p50':>12} {'p99':>12} {'count':>7}   load {os.getloadavg()[0]:.1f}")  # noqa: T201
+    print(f"{'':{width}}  {'p50':>12} {'p99':>12} {'count':>7}   load {os.getloadavg()[0]:.1f}")
     for name, middle, tail, count in rows:
-        print(f"{name:{width}}  {middle:>12} {tail:>12} {count:>7}")  # noqa: T201
+        print(f"{name:{width}}  {middle:>12} {tail:>12} {count:>7}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -148,6 +149,6 @@ def test_input_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
         {"levels": (0.0, 0.5, 1.0)},
     ],
 )
-def test_a_model_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+def test_a_model_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
         NHitsConfig(**changes)

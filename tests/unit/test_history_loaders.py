@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -25,7 +26,7 @@ def venue(bars: int, asked: list[httpx.URL]) -> httpx.Client:
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url)
         end = int(request.url.params.get("endTime", START_MS + bars * 60_000))
-        rows = [[START_MS + i * 60_000, "1", "1", "1", str(100 + i), "1"] for i in range(bars)]
+        rows: list[list[Any]] = [[START_MS + i * 60_000, "1", "1", "1", str(100 + i), "1"] for i in range(bars)]
         return httpx.Response(200, json=[row for row in rows if int(row[0]) <= end][-1000:])
 
     return httpx.Client(transport=httpx.MockTransport(answer))
