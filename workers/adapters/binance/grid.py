@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
+from typing import ClassVar, Final
 
 from workers.engine.instruments import GridError
 
@@ -19,39 +19,36 @@ class DecimalGrid(dict[str, int]):
     or more, or is no whole multiple.
     """
 
+    rounds: ClassVar[bool] = False
+
     def __init__(self, unit: Decimal, what: str) -> None:
         super().__init__()
         sign, digits, exponent = unit.normalize().as_tuple()
         if sign or not isinstance(exponent, int) or not any(digits):
             raise GridError(f"expected positive unit of {what}, was {unit}")
-        whole = int("".join(map(str, digits)))
-        self._decimals: int = max(0, -exponent)
-        self._unit: int = whole * 10 ** max(0, exponent)
-        """The unit is ``_unit * 10**-_decimals``."""
+        whole, decimals = int("".join(map(str, digits))), max(0, -exponent)
+        whole *= int(10 ** max(0, exponent))
         self._what = what
+        # By number of decimals in a text: what its digits are multiplied with, and what the unit then is.
+        self._scales = [
+            (int(10 ** max(0, decimals - count)), whole * int(10 ** max(0, count - decimals)))
+            for count in range(MAX_DIGITS + 1)
+        ]
 
     def __missing__(self, text: str) -> int:
         if len(self) >= MAX_REMEMBERED:
             self.clear()
-        value = self[text] = self._parse(text)
-        return value
-
-    def _parse(self, text: str) -> int:
-        count, rest = self._divide(text)
-        if rest:
-            raise GridError(f"expected whole multiple of {self._what}, was {text}")
-        return count
-
-    def _divide(self, text: str) -> tuple[int, int]:
-        """Whole units in ``text``, and something above zero if a part of a unit is left over."""
-        whole, _, fraction = text.partition(".")
-        digits = whole + fraction
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+        digits = text.replace(".", "", 1)
+        if not (digits.isdigit() and digits.isascii() and len(digits) <= MAX_DIGITS):
             raise GridError(f"expected decimal of zero or more for {self._what}, was {text!r:.60}")
-        shift = self._decimals - len(fraction)
-        if shift >= 0:
-            return divmod(int(digits) * int(10**shift), self._unit)
-        return divmod(int(digits), self._unit * int(10**-shift))
+        factor, unit = self._scales[len(digits) - text.find(".") if len(digits) != len(text) else 0]
+        count, rest = divmod(int(digits) * factor, unit)
+        if rest:
+            if not self.rounds:
+                raise GridError(f"expected whole multiple of {self._what}, was {text}")
+            count = max(count, 1)
+        self[text] = count
+        return count
 
 
 class RestingGrid(DecimalGrid):
@@ -61,6 +58,4 @@ class RestingGrid(DecimalGrid):
     BTCUSDT and ETHUSDT). Refusing an update for one of them would void the whole book.
     """
 
-    def _parse(self, text: str) -> int:
-        count, rest = self._divide(text)
-        return max(count, 1) if rest else count
+    rounds: ClassVar[bool] = True
