@@ -359,6 +359,9 @@ class Books:
         order = self.orders.get(event.client_id)
         if order is None:
             self._note(event.ts, "fill_for_unknown_order", event.client_id, f"{event.symbol} {event.trade_id}")
+        elif order.symbol != event.symbol or order.side is not event.side:
+            detail = f"{event.side.name} {event.symbol} {event.trade_id}"
+            self._note(event.ts, "fill_contradicts_order", event.client_id, detail)
         else:
             self._fill_order(line, order, event, notional)
         return touched
