@@ -212,7 +212,7 @@ class TradingLoop:
         """A clean end: no resting order stays unwatched, and what is on the wire is waited for."""
         self.phase = "stopping"
         now = time.time_ns()
-        self.apply(self.kernel.on_disconnect(now, reason="the worker stops"))
+        self.kernel.desk.risk.reconciled = False
         self.apply(self.kernel.cancel_all(now, reason="the worker stops", by=self.config.worker))
         await asyncio.sleep(0)
         await self.gateway.drain()

@@ -1,0 +1,142 @@
+"""What the control plane wants of the loop: commands that arrive as tasks, and the poll that heals lost ones.
+
+Both end in the same idempotent calls: a newer state, limits version or run is taken, anything else does nothing. The
+poll reads PostgreSQL in a thread; when that is away the loop trades on with the limits it knows, until they are too old
+to be trusted and the risk gate closes by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from workers.engine.kernel import RunError
+from workers.engine.risk.limits import LimitsError
+from workers.engine.strategy import StrategyError
+from workers.engine.vocabulary import TradingState
+from workers.live.execution.loop import TradingLoop
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = (RunError, StrategyError, LimitsError, ValueError, KeyError)
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the control plane's tables; None where a row does not exist yet."""
+
+    control: dict[str, Any] | None
+    limits: dict[str, Any] | None
+    runs: Sequence[Mapping[str, Any]]
+
+
+class Control:
+    """Applies what is wanted to one trading loop. All methods belong to that loop's thread."""
+
+    def __init__(self, loop: TradingLoop) -> None:
+        self._loop = loop
+        self._runs = asyncio.Lock()
+        self._cancelled = 0
+        self._absent = 0
+        self.problem = ""
+        """Why something wanted could not be done; empty when all was."""
+
+    # -- commands
+
+    async def set_trading_state(self, *, state: str, reason: str, by: str, control_version: int) -> dict[str, Any]:
+        """Take a decision of the control plane; the answer tells what holds now, durably."""
+        self._set_state(state, reason, by, control_version)
+        await self._loop.journal.commit()
+        books = self._loop.kernel.books
+        return {"state": books.state.value, "reason": books.state_reason, "control_version": books.control_version}
+
+    async def cancel_all(self, *, reason: str, by: str) -> dict[str, Any]:
+        """Ask for the cancellation of every open order."""
+        count = self._loop.kernel.books.open_count
+        self._loop.apply(self._loop.kernel.cancel_all(time.time_ns(), reason=reason, by=by))
+        await self._loop.journal.commit()
+        return {"asked": count}
+
+    async def activate_limits(self, *, version: int, digest: str, limits: Mapping[str, Any]) -> dict[str, Any]:
+        """Put published limits in force; LimitsError when they cannot be used."""
+        self._loop.apply(
+            self._loop.kernel.activate_limits(time.time_ns(), version=version, digest=digest, limits=limits)
+        )
+        await self._loop.journal.commit()
+        return {"version": self._loop.kernel.books.limits_version}
+
+    async def start_run(self, *, plan: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a run's strategy; RunError, StrategyError or ValueError when it cannot be."""
+        async with self._runs:
+            await self._loop.start_run(plan)
+        await self._loop.journal.commit()
+        return {"run_id": str(plan["run_id"]), "running": True}
+
+    async def stop_run(self, *, run_id: str, reason: str) -> dict[str, Any]:
+        """Stop a run and cancel its orders; one that is not on is already stopped."""
+        async with self._runs:
+            run = self._loop.kernel.books.run
+            if run is not None and run.run_id == run_id:
+                self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason))
+        await self._loop.journal.commit()
+        return {"run_id": run_id, "running": False}
+
+    # -- poll
+
+    async def take(self, desired: Desired) -> None:
+        """Bring the loop to what the tables say; what cannot be done is told once and tried again."""
+        problem = ""
+        try:
+            if desired.control is not None:
+                self._take_control(desired.control)
+            if desired.limits is not None:
+                self._take_limits(desired.limits)
+            await self._take_runs(desired.runs)
+        except REFUSALS as error:
+            problem = f"{type(error).__name__}: {error}"
+        if problem and problem != self.problem:
+            log.error("what is wanted cannot be done", problem=problem)
+        self.problem = problem
+
+    def _take_control(self, control: Mapping[str, Any]) -> None:
+        self._set_state(control["state"], control["reason"], control["by"], control["version"])
+        if (ordered := int(control.get("cancel_version") or 0)) > self._cancelled:
+            self._cancelled = ordered
+            self._loop.apply(
+                self._loop.kernel.cancel_all(time.time_ns(), reason=control["cancel_reason"], by=control["cancel_by"])
+            )
+
+    def _set_state(self, state: str, reason: str, by: str, version: int) -> None:
+        self._loop.apply(
+            self._loop.kernel.set_state(
+                time.time_ns(), state=TradingState(state), reason=reason, by=by, control_version=version
+            )
+        )
+
+    def _take_limits(self, wanted: Mapping[str, Any]) -> None:
+        """New limits are activated, those in force confirmed: an unconfirmed snapshot closes the gate in time."""
+        self._loop.apply(
+            self._loop.kernel.activate_limits(
+                time.time_ns(), version=wanted["version"], digest=wanted["digest"], limits=wanted["limits"]
+            )
+        )
+
+    async def _take_runs(self, plans: Sequence[Mapping[str, Any]]) -> None:
+        """Start what is wanted and stop what twice was not: a run may be started while the tables were being read."""
+        async with self._runs:
+            run = self._loop.kernel.books.run
+            wanted = {str(plan["run_id"]): plan for plan in plans}
+            if run is not None and run.run_id not in wanted:
+                self._absent += 1
+                if self._absent < 2:
+                    return
+                reason = "not wanted by the control plane any more"
+                self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason))
+                run = None
+            self._absent = 0
+            if run is None and plans:
+                await self._loop.start_run(plans[0])

@@ -1,0 +1,54 @@
+"""Tasks of the queue ``execution``: commands to the trading loop, handed over and answered within seconds.
+
+All are idempotent, and the loop reads what is wanted from the tables as well: a lost task heals by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controlplane.celery import app
+from workers.live.execution.process import process
+
+ANSWER_S = 10.0
+
+
+@app.task(name="gekko.execution.start_run")  # type: ignore[untyped-decorator]  # celery has no types
+def start_run(plan: dict[str, Any]) -> dict[str, Any]:
+    """Start the plan's strategy."""
+    return process().host.call(lambda control: control.start_run(plan=plan), ANSWER_S)
+
+
+@app.task(name="gekko.execution.stop_run")  # type: ignore[untyped-decorator]  # celery has no types
+def stop_run(run_id: str, reason: str) -> dict[str, Any]:
+    """Stop a strategy and cancel its orders."""
+    return process().host.call(lambda control: control.stop_run(run_id=run_id, reason=reason), ANSWER_S)
+
+
+@app.task(name="gekko.execution.set_trading_state")  # type: ignore[untyped-decorator]  # celery has no types
+def set_trading_state(state: str, reason: str, by: str, control_version: int) -> dict[str, Any]:
+    """Take a newer trading state."""
+    return process().host.call(
+        lambda control: control.set_trading_state(state=state, reason=reason, by=by, control_version=control_version),
+        ANSWER_S,
+    )
+
+
+@app.task(name="gekko.execution.cancel_all")  # type: ignore[untyped-decorator]  # celery has no types
+def cancel_all(reason: str, by: str) -> dict[str, Any]:
+    """Ask for the cancellation of every open order."""
+    return process().host.call(lambda control: control.cancel_all(reason=reason, by=by), ANSWER_S)
+
+
+@app.task(name="gekko.execution.activate_limits")  # type: ignore[untyped-decorator]  # celery has no types
+def activate_limits(version: int, digest: str, limits: dict[str, Any]) -> dict[str, Any]:
+    """Put published limits in force."""
+    return process().host.call(
+        lambda control: control.activate_limits(version=version, digest=digest, limits=limits), ANSWER_S
+    )
+
+
+@app.task(name="gekko.execution.status")  # type: ignore[untyped-decorator]  # celery has no types
+def status() -> dict[str, Any]:
+    """What the loop does at present."""
+    return process().host.status()
