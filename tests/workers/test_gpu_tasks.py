@@ -26,6 +26,7 @@ from workers.engine.forecast.golden import GoldenMismatch
 from workers.live.fleet_member import FleetMember
 from workers.live.model_host import ModelHost
 from workers.live.node_identity import node_id
+from workers.live.training import TrainingAborted
 from workers.tasks import gpu
 
 STREAM = "gekko:forecast:test"
@@ -167,6 +168,15 @@ def test_a_model_whose_answers_changed_is_never_ready_and_the_failure_is_on_reco
 def test_a_training_that_cannot_be_understood_is_refused(member: FleetMember) -> None:
     with pytest.raises(Invalid, match="stepz"):
         gpu.train.run({"training": {"stepz": 1}})
+
+
+@pytest.mark.django_db
+def test_a_training_ends_with_its_process_and_leaves_nothing(member: FleetMember) -> None:
+    member.stopping.set()
+    with pytest.raises(TrainingAborted, match="step 20 of 40"):
+        gpu.train.run(SPEC)
+    assert not ModelVersion.objects.exists()
+    assert member.host.store.digests() == []
 
 
 @pytest.mark.django_db

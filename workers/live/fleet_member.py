@@ -8,6 +8,7 @@ from dataclasses import asdict
 from time import perf_counter
 from uuid import UUID
 
+import psutil
 import structlog
 from django.db import DatabaseError, close_old_connections
 from prometheus_client import Gauge
@@ -42,6 +43,8 @@ class FleetMember:
         self.region, self.version = region, version
         self.ctx = service_context("gpu", origin="worker")
         self.enrolled = False
+        self.stopping = threading.Event()
+        """Set when the process begins to end: what takes long gives up."""
         self._found: list[FoundDevice] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
@@ -147,7 +150,7 @@ class FleetMember:
                     self.probe()
             except NotFound:
                 self.enrolled = False
-            except (DatabaseError, DomainError) as error:
+            except (DatabaseError, DomainError, RuntimeError, OSError, psutil.Error) as error:
                 log.warning("fleet record not renewed", error=str(error))
             if self._stop.wait(BEAT_S if self.enrolled else 1.0):
                 return

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import bootsteps
+from celery.signals import worker_shutting_down
 from django.conf import settings
 from django.db import connections
 
@@ -44,3 +45,9 @@ class GpuWorker(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no
 
 
 app.steps["worker"].add(GpuWorker)
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]  # celery has no types
+def give_up(**_: Any) -> None:
+    """A training ends now: the worker would otherwise wait for it until it is killed."""
+    member().stopping.set()

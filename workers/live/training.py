@@ -32,10 +32,15 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 Report = Callable[[Stage], None]
 
 
+class TrainingAborted(RuntimeError):
+    """The process is ending; nothing of the training was kept."""
+
+
 def run(request: dict[str, Any], member: FleetMember, report: Report) -> dict[str, Any]:
     """Train as ``request`` (a TrainSpec) says and return digest, name, metrics and timings.
 
-    Invalid when the description is wrong; HistoryError when there is no data; DataError for bad prices.
+    Invalid when the description is wrong; HistoryError when there is no data; DataError for bad prices;
+    TrainingAborted when the process ends meanwhile.
     """
     try:
         spec = msgspec.convert(request, TrainSpec)
@@ -50,7 +55,7 @@ def run(request: dict[str, Any], member: FleetMember, report: Report) -> dict[st
         spec.model,
         spec.training,
         elapsed=lambda: perf_counter() - began,
-        report=lambda progress: report(_stage(progress)),
+        report=lambda progress: _go_on(member, report, progress),
     )
     train_s = perf_counter() - began
     report(Stage(stage="measuring", done=0.95, detail="against the last value and a ridge regression"))
@@ -74,6 +79,12 @@ def run(request: dict[str, Any], member: FleetMember, report: Report) -> dict[st
 
 def _named(series: list[Series]) -> dict[str, Any]:
     return {f"{one.provenance.name} ({one.provenance.source})": one.closes for one in series}
+
+
+def _go_on(member: FleetMember, report: Report, progress: Progress) -> None:
+    if member.stopping.is_set():
+        raise TrainingAborted(f"the process is ending at step {progress.step} of {progress.steps}; train again")
+    report(_stage(progress))
 
 
 def _stage(progress: Progress) -> Stage:

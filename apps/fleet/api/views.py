@@ -15,6 +15,7 @@ from apps.fleet.models import Device, ModelVersion, Node
 
 class FleetViewSet(ApiViewSet):
     filter_backends = (DjangoFilterBackend,)
+    lookup_value_converter = "uuid"
 
     @property
     def describing(self) -> bool:
@@ -48,6 +49,7 @@ class ModelViewSet(FleetViewSet):
     serializer_class = serializers.ModelSerializer
     filterset_fields = ("name", "state", "kind")
     lookup_field = "digest"
+    lookup_value_converter = "slug"
 
     def get_queryset(self) -> QuerySet[ModelVersion, Any]:
         return ModelVersion.objects.none() if self.describing else selectors.visible_models(self.ctx)

@@ -69,8 +69,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     seed: int = 1
     steps: int = 1200
     batch: int = 256
-    rate: float = 1e-3
-    weight_decay: float = 1e-4
+    rate: float = 3e-4
+    weight_decay: float = 1e-2
     every: int = 50
     """Steps between two looks at the validation part."""
     patience: int = 8
