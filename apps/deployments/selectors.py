@@ -7,10 +7,17 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from apps.accounts.permissions import Capability, require
+from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.deployments.choices import ACTIVE_STATES, RunState
 from apps.deployments.models import Release, Run
 from apps.deployments.rows import run_row
+
+
+def may_view(ctx: Context, what: str) -> None:
+    """Return when the caller may read deployments; PermissionRefused, which is recorded, otherwise."""
+    require(ctx, Capability.DEPLOY_VIEW, object_type=what, object_id="")
 
 
 def desired_runs(venue: str) -> list[dict[str, Any]]:

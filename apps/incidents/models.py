@@ -60,3 +60,14 @@ class TimelineEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.by}"
+
+
+class ProcessSighting(models.Model):
+    """How often the supervisor had restarted a process when we last looked."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    restarts = models.IntegerField(default=0)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.restarts}"

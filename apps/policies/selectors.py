@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
+from apps.accounts.permissions import Capability, require
+from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.policies.choices import LimitsState
 from apps.policies.models import ApprovalRule, RiskLimits
@@ -15,6 +17,11 @@ DEFAULT_PEOPLE: Final[dict[tuple[str, str], int]] = {
     ("trading.resume", "live"): 2,
 }
 """Holds where no row says otherwise; an action that is not listed needs two people."""
+
+
+def may_view(ctx: Context, what: str) -> None:
+    """Return when the caller may read policies; PermissionRefused, which is recorded, otherwise."""
+    require(ctx, Capability.POLICY_VIEW, object_type=what, object_id="")
 
 
 def active_limits() -> dict[str, Any] | None:

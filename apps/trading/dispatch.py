@@ -13,13 +13,16 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 
-def send_after_commit(task: str, /, **kwargs: Any) -> None:
-    """Send ``task`` with ``kwargs`` when the transaction has committed; never raises for a broker that is down."""
-    transaction.on_commit(functools.partial(_send, task, kwargs))
+def send_after_commit(task: str, /, *, _countdown: float = 0, **kwargs: Any) -> None:
+    """Send ``task`` with ``kwargs`` when the transaction has committed; never raises for a broker that is down.
+
+    ``_countdown``: seconds that the worker waits first.
+    """
+    transaction.on_commit(functools.partial(_send, task, _countdown, kwargs))
 
 
-def _send(task: str, kwargs: dict[str, Any]) -> None:
+def _send(task: str, countdown: float, kwargs: dict[str, Any]) -> None:
     try:
-        current_app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+        current_app.send_task(task, kwargs=kwargs, countdown=countdown or None, retry=False, ignore_result=True)
     except (OperationalError, OSError) as error:
         log.warning("command not sent; the worker will find it when it polls", task=task, error=str(error))

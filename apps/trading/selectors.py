@@ -9,6 +9,8 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import QuerySet
 
+from apps.accounts.permissions import Capability, require
+from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.core.money import plain
 from apps.trading import rows
@@ -34,6 +36,11 @@ from workers.engine.vocabulary import OPEN_STATUSES
 MAX_POINTS: Final = 1500
 DEFAULT_SPAN: Final = timedelta(hours=24)
 ZERO: Final = Decimal(0)
+
+
+def may_view(ctx: Context, what: str) -> None:
+    """Return when the caller may read trading records; PermissionRefused, which is recorded, otherwise."""
+    require(ctx, Capability.TRADING_VIEW, object_type=what, object_id="")
 
 
 def desired_control(venue: str) -> dict[str, Any]:
@@ -124,8 +131,8 @@ def resume_requests(venue: str | None = None) -> QuerySet[ResumeRequest]:
     return ResumeRequest.objects.all() if venue is None else ResumeRequest.objects.filter(venue_id=venue)
 
 
-def reconciliations(venue: str) -> QuerySet[ReconciliationRun]:
-    return ReconciliationRun.objects.filter(venue_id=venue)
+def reconciliations(venue: str | None = None) -> QuerySet[ReconciliationRun]:
+    return ReconciliationRun.objects.all() if venue is None else ReconciliationRun.objects.filter(venue_id=venue)
 
 
 def run_observation(run_id: str) -> RunObservation | None:
@@ -191,7 +198,13 @@ def pnl_series(venue: str, *, start: datetime | None = None, end: datetime, poin
     get_venue(venue)
     start = end - DEFAULT_SPAN if start is None else start
     points = max(4, min(points, MAX_POINTS))
-    values = {"venue": venue, "start": start, "end": end, "points": points, "buckets": max(1, (points - 2) // 2)}
+    values: dict[str, str | datetime | int] = {
+        "venue": venue,
+        "start": start,
+        "end": end,
+        "points": points,
+        "buckets": max(1, (points - 2) // 2),
+    }
     with connection.cursor() as cursor:
         cursor.execute(_SERIES, values)
         found = cursor.fetchall()

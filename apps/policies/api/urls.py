@@ -1,3 +1,11 @@
-from django.urls import URLPattern, URLResolver
+from __future__ import annotations
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver
+from rest_framework.routers import SimpleRouter
+
+from apps.policies.api import views
+
+router = SimpleRouter()
+router.register("policies/limits", views.LimitsViewSet, basename="policies-limits")
+
+urlpatterns: list[URLPattern | URLResolver] = [*router.urls]

@@ -1,3 +1,29 @@
-from django.urls import URLPattern, URLResolver
+from __future__ import annotations
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import URLPattern, URLResolver, path
+from rest_framework.routers import SimpleRouter
+
+from apps.trading.api import views
+
+router = SimpleRouter()
+router.register("trading/orders", views.OrderViewSet, basename="trading-order")
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *router.urls,
+    path("trading/account/", views.AccountView.as_view(), name="trading-account"),
+    path("trading/pnl/", views.PnlView.as_view(), name="trading-pnl"),
+    path("trading/positions/", views.PositionView.as_view(), name="trading-positions"),
+    path("trading/fills/", views.FillView.as_view(), name="trading-fills"),
+    path("trading/instruments/", views.InstrumentView.as_view(), name="trading-instruments"),
+    path("trading/reconciliations/", views.ReconciliationView.as_view(), name="trading-reconciliations"),
+    path("trading/control/", views.ControlView.as_view(), name="trading-control"),
+    path("trading/halts/", views.HaltView.as_view(), name="trading-halts"),
+    path("trading/resume/", views.ResumeView.as_view(), name="trading-resume"),
+    path("trading/resume-requests/", views.ResumeRequestView.as_view(), name="trading-resume-requests"),
+    path(
+        "trading/resume-requests/<uuid:request_id>/approve/",
+        views.ApproveResumeView.as_view(),
+        name="trading-resume-approve",
+    ),
+    path("trading/cancel-all/", views.CancelAllView.as_view(), name="trading-cancel-all"),
+]

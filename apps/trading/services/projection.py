@@ -11,6 +11,7 @@ from django.db import transaction
 from apps.audit import services as audit
 from apps.core.context import Context
 from apps.core.errors import Conflict
+from apps.core.models import OutboxMessage
 from apps.trading import messages
 from apps.trading.domain import projection
 from apps.trading.domain.states import Signal, at
@@ -109,7 +110,7 @@ def _publish(ctx: Context, books: projection.Books, orders: list[Order], fills: 
     messages.publish_all(outgoing)
 
 
-def signal_message(ctx: Context, venue: str, signal: Signal) -> messages.OutboxMessage:
+def signal_message(ctx: Context, venue: str, signal: Signal) -> OutboxMessage:
     """What the incidents app consumes from topic ``signals``."""
     kind = "incident.requested" if signal.raised else "incident.cleared"
     data = {

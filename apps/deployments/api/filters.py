@@ -1,0 +1,23 @@
+"""How lists are narrowed by the address."""
+
+from __future__ import annotations
+
+from django_filters import rest_framework as filters
+
+from apps.deployments.choices import RunState
+from apps.deployments.models import Release, Run
+
+
+class ReleaseFilter(filters.FilterSet):
+    class Meta:
+        model = Release
+        fields = ["strategy", "digest", "model_digest", "limits_version"]
+
+
+class RunFilter(filters.FilterSet):
+    venue = filters.CharFilter()
+    state = filters.MultipleChoiceFilter(choices=RunState.choices)
+
+    class Meta:
+        model = Run
+        fields = ["environment", "release"]

@@ -1,0 +1,6 @@
+"""The write layer of incidents."""
+
+from apps.incidents.services.consumer import handle_message, sweep
+from apps.incidents.services.lifecycle import acknowledge, add_note, clear, open_incident, resolve
+
+__all__ = ["acknowledge", "add_note", "clear", "handle_message", "open_incident", "resolve", "sweep"]

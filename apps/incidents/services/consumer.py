@@ -1,0 +1,155 @@
+"""Where incidents come from: signals in the outbox, heartbeats in Redis, and the passing of time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+
+from apps.core import heartbeats
+from apps.core.context import Context
+from apps.core.errors import DomainError, Unavailable
+from apps.core.models import InboxMessage, OutboxMessage
+from apps.incidents.choices import Kind, Severity, State
+from apps.incidents.domain import plans, watch
+from apps.incidents.models import Incident, ProcessSighting
+from apps.incidents.services.lifecycle import clear, open_incident, resolve_cleared
+from apps.trading.services import expire_requests
+
+CONSUMER: Final = "incidents"
+TOPIC: Final = "signals"
+BATCH: Final = 200
+LOOK_BACK: Final = timedelta(days=1)
+
+log = structlog.get_logger(__name__)
+
+
+def handle_message(ctx: Context, message: OutboxMessage) -> bool:
+    """Act on one signal exactly once; False when it was handled before, or is none.
+
+    A signal that cannot be understood is logged and counts as handled: it must not stop those behind it.
+    """
+    if message.topic != TOPIC:
+        return False
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                InboxMessage.objects.create(consumer=CONSUMER, message_id=message.message_id, handled_at=ctx.now())
+        except IntegrityError:
+            return False
+        try:
+            with transaction.atomic():
+                _act(ctx, message)
+        except (DomainError, KeyError, TypeError) as error:
+            log.warning("signal not understood", message_id=str(message.message_id), error=str(error))
+    return True
+
+
+def _act(ctx: Context, message: OutboxMessage) -> None:
+    data: dict[str, Any] = message.data
+    if message.kind == "incident.cleared":
+        clear(ctx, data["fingerprint"])
+    elif message.kind == "incident.requested":
+        open_incident(
+            ctx,
+            kind=data["kind"],
+            fingerprint=data["fingerprint"],
+            severity=data["severity"],
+            title=data["title"],
+            detail=data["detail"],
+            source=data.get("source", ""),
+            evidence=data.get("evidence") or {},
+        )
+
+
+def sweep(ctx: Context) -> int:
+    """Handle waiting signals, look at heartbeats, and close what is over; return how many signals were handled."""
+    handled = _consume(ctx)
+    _watch_processes(ctx)
+    _clear_quiet(ctx)
+    resolve_cleared(ctx)
+    expire_requests(ctx)
+    return handled
+
+
+def _consume(ctx: Context) -> int:
+    """By receipts, not by a cursor: a message of a slow transaction appears behind younger ones, and still counts."""
+    receipt = InboxMessage.objects.filter(consumer=CONSUMER, message_id=OuterRef("message_id"))
+    waiting = OutboxMessage.objects.filter(topic=TOPIC, created_at__gte=ctx.now() - LOOK_BACK)
+    return sum(handle_message(ctx, message) for message in waiting.filter(~Exists(receipt)).order_by("id")[:BATCH])
+
+
+def _watch_processes(ctx: Context) -> None:
+    try:
+        beats = heartbeats.read()
+    except Unavailable as error:
+        log.warning("heartbeats not seen", error=error.detail)
+        return
+    supervisor = beats.get("supervisor")
+    restarts = dict(supervisor.detail.get("restarts") or {}) if supervisor else {}
+    known = dict(ProcessSighting.objects.values_list("name", "restarts"))
+    verdict = watch.judge(
+        beats={name: beat.at for name, beat in beats.items()},
+        restarts={str(name): int(count) for name, count in restarts.items()},
+        known=known,
+        now=ctx.now(),
+    )
+    for name in verdict.lost:
+        _lost(ctx, name, beats[name])
+    for name in verdict.alive:
+        clear(ctx, _lost_fingerprint(name))
+    for name, count in verdict.restarted:
+        _restarted(ctx, name, count)
+    for name, count in restarts.items():
+        if known.get(name) != count:
+            ProcessSighting.objects.update_or_create(name=name, defaults={"restarts": count, "seen_at": ctx.now()})
+
+
+def _lost_fingerprint(name: str) -> str:
+    return "venue_unreachable:venue" if name == "venue" else f"worker_lost:{name}"
+
+
+def _lost(ctx: Context, name: str, beat: heartbeats.Heartbeat) -> None:
+    fingerprint = _lost_fingerprint(name)
+    known = Incident.objects.filter(fingerprint=fingerprint, source_cleared_at=None).exclude(state=State.RESOLVED)
+    if known.exists():
+        return
+    venue = name == "venue"
+    open_incident(
+        ctx,
+        kind=Kind.VENUE_UNREACHABLE if venue else Kind.WORKER_LOST,
+        fingerprint=fingerprint,
+        severity=Severity.CRITICAL if name in ("venue", "execution") else Severity.WARNING,
+        title="The venue is unreachable" if venue else f"Process {name} is lost",
+        detail=f"{name} showed its last heartbeat at {beat.at:%H:%M:%S} UTC (process id {beat.pid}).",
+        source=f"process:{name}",
+        evidence={"process": name, "pid": beat.pid, "last_heartbeat": beat.at.isoformat()},
+    )
+
+
+def _restarted(ctx: Context, name: str, count: int) -> None:
+    open_incident(
+        ctx,
+        kind=Kind.PROCESS_RESTARTED,
+        fingerprint=f"process_restarted:{name}",
+        severity=Severity.WARNING,
+        title=f"Process {name} was restarted",
+        detail=f"{name} ended unexpectedly and was started again ({count} restarts since the desk started).",
+        source="supervisor",
+        evidence={"process": name, "restarts": count},
+    )
+
+
+def _clear_quiet(ctx: Context) -> None:
+    """Sightings without an end of their own count as cleared when there was none for a while."""
+    quiet = Incident.objects.filter(
+        kind__in=[Kind.LIMIT_BREACH, Kind.PROCESS_RESTARTED],
+        severity=Severity.WARNING,
+        source_cleared_at=None,
+        last_seen_at__lte=ctx.now() - plans.QUIET,
+    ).exclude(state=State.RESOLVED)
+    for fingerprint in list(quiet.values_list("fingerprint", flat=True)):
+        clear(ctx, fingerprint)

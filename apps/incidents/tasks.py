@@ -1,0 +1,14 @@
+"""Scheduled work of incidents."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core.context import service_context
+from apps.incidents import services
+
+
+@shared_task(name="gekko.incidents.sweep", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+def sweep() -> int:
+    """Turn signals and missing heartbeats into incidents, and close what is over."""
+    return services.sweep(service_context("incidents"))

@@ -1,0 +1,66 @@
+"""Risk limits over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core.api.idempotency import idempotent
+from apps.core.api.versions import required_version, with_etag
+from apps.core.api.views import ApiViewSet, valid
+from apps.policies import selectors, services
+from apps.policies.api import filters, serializers
+from apps.policies.models import RiskLimits
+from apps.policies.rows import limits_row
+
+
+class LimitsViewSet(ApiViewSet):
+    """Versions of the risk limits, newest first. A draft may be replaced; publishing makes it hold."""
+
+    queryset = RiskLimits.objects.none()
+    serializer_class = serializers.LimitsSerializer
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = filters.LimitsFilter
+    cursor_ordering = "-number"
+    lookup_field = "number"
+    lookup_value_regex = r"\d{1,9}"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if getattr(self, "swagger_fake_view", False):
+            return RiskLimits.objects.none()
+        selectors.may_view(self.ctx, "risk_limits")
+        return selectors.limits_versions()
+
+    @extend_schema(request=serializers.LimitsContent, responses={201: serializers.LimitsSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        content = valid(serializers.LimitsContent, request)
+        row = services.create_draft(self.ctx, limits=content["limits"], note=content["note"])
+        return with_etag(Response(limits_row(row), status=status.HTTP_201_CREATED))
+
+    @extend_schema(request=serializers.LimitsContent, responses=serializers.LimitsSerializer)
+    def update(self, request: Request, number: str) -> Response:
+        content = valid(serializers.LimitsContent, request)
+        row = services.update_draft(
+            self.ctx,
+            number=int(number),
+            expected_version=required_version(request),
+            limits=content["limits"],
+            note=content["note"],
+        )
+        return with_etag(Response(limits_row(row)))
+
+    @extend_schema(request=serializers.Grant, responses=serializers.LimitsSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def publish(self, request: Request, number: str) -> Response:
+        order = valid(serializers.Grant, request)
+        row = services.publish(self.ctx, number=int(number), grant=order.get("grant"))
+        return with_etag(Response(limits_row(row)))
