@@ -1,5 +1,6 @@
 """One instrument's view: what comes out, and the state of its feed."""
 
+import msgspec
 import pytest
 
 from tests.support.market_events import SECOND, START, delta, make_instrument, snapshot, status, top, trade
@@ -19,6 +20,10 @@ def view() -> MarketView:
     made.on_event(delta(1, 5), START)
     made.on_event(snapshot(10, BIDS, ASKS), START)
     return made
+
+
+def delayed(event: MarketEvent, recv: int) -> MarketEvent:
+    return msgspec.structs.replace(event, ts_recv=recv)
 
 
 def states(events: object) -> list[FeedState]:
@@ -103,6 +108,35 @@ def test_silence_is_noticed_and_ends(view: MarketView) -> None:
     assert states(view.on_time(START + 6 * SECOND)) == []
     later = START + 7 * SECOND
     assert states(view.on_event(delta(11, 11, at=later), later)) == [FeedState.LIVE]
+
+
+def test_feed_that_runs_behind_is_stale_until_it_has_caught_up(view: MarketView) -> None:
+    woken = START + 3 * SECOND
+    assert states(view.on_event(delayed(delta(11, 11, at=START + SECOND), woken), woken)) == [FeedState.STALE]
+    assert view.detail == "2.0 s behind the venue"
+    reference = view.reference(woken)
+    assert reference is not None
+    assert reference.age_ns == 2 * SECOND
+    assert states(view.on_event(top(12, at=woken), woken)) == []
+    assert states(view.on_event(delta(12, 13, at=woken), woken)) == [FeedState.LIVE]
+
+
+def test_quote_without_time_is_not_believed_after_a_pause_of_our_own(view: MarketView) -> None:
+    before, woken = view.top, START + 20 * SECOND
+    assert view.on_event(top(12, bid=9_000, ask=9_002, at=woken), woken) == []
+    assert view.top is before
+    assert view.gate.counters == {Rejection.STALE: 1}
+    assert states(view.on_time(woken)) == []
+    assert states(view.on_event(delayed(trade(1, at=START + SECOND), woken), woken)) == [FeedState.STALE]
+    assert states(view.on_event(delta(11, 13, bids=((10_001, 1),), at=woken), woken)) == [FeedState.LIVE]
+    assert view.mid == 10_001
+
+
+def test_silence_is_not_ended_by_a_quote_without_time(view: MarketView) -> None:
+    woken = START + 20 * SECOND
+    assert states(view.on_time(woken)) == [FeedState.STALE]
+    assert states(view.on_event(top(12, at=woken), woken)) == []
+    assert view.state is FeedState.STALE
 
 
 def test_bars_close_on_event_time_and_keep_coming_without_trades(view: MarketView) -> None:

@@ -198,6 +198,11 @@ async def test_refused_snapshot_waits_for_as_long_as_the_venue_says(exchange: Fa
     desk = Desk(exchange)
     async with running(desk):
         started = time.monotonic()
+        await exchange.connected.wait()
+        await exchange.update()
+        await until(lambda: desk.client.stats.snapshots == 1)
+        # The snapshot carries no time: only an update proves that the feed is not behind.
+        assert desk.view.state is FeedState.CONNECTING
         await live(exchange, desk)
     assert time.monotonic() - started >= 0.99
     assert exchange.snapshot_requests == 2

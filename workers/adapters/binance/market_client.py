@@ -64,8 +64,10 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Subscribe to the paper venue's session announcements."""
     kline_interval: str = ""
     """Also receive the venue's own candles; empty for none."""
-    silence_s: float = 10.0
-    """A connection without any frame for that long is dropped."""
+    silence_s: float = 30.0
+    """A connection without any data for that long is dropped; a view calls its feed stale much earlier."""
+    ping_s: float = 10.0
+    """A ping is sent that often, and must be answered as fast: finds a dead peer in a quiet market."""
     max_age_s: float = 23 * 3600.0
     """A connection is replaced after that long: Binance cuts every connection after 24 hours."""
     open_timeout_s: float = 10.0
@@ -182,6 +184,8 @@ class MarketClient:
                 compression=None,
                 open_timeout=self.config.open_timeout_s,
                 close_timeout=1.0,
+                ping_interval=self.config.ping_s,
+                ping_timeout=self.config.ping_s,
                 proxy=None if is_local else True,
             ) as socket:
                 self.stats.connects += 1

@@ -56,6 +56,8 @@ class QualityConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     max_age_ns: int = 5 * NS_PER_SECOND
     """A trade older than this on arrival is refused."""
+    max_lag_ns: int = NS_PER_SECOND
+    """A feed that runs further behind than this is not LIVE, as after our process was stopped for a while."""
     outside_quote_bps: int = 50
     """How far outside the best bid and ask a trade may print: a sweep takes more than one level."""
     quote_max_age_ns: int = 2 * NS_PER_SECOND
@@ -194,6 +196,8 @@ class QualityGate:
         self.last_refusal = ""
         self.missing_trades = 0
         self.clock = ClockOffset(config.offset_window_ns)
+        self.lag_ns = 0
+        """Age on arrival of the newest event that carries the venue's time."""
         self._trades: SpikeFilter[Trade] = SpikeFilter(config)
         self._tops: SpikeFilter[TopOfBook] = SpikeFilter(config)
         self._last_trade_id = NO_ID
@@ -222,7 +226,7 @@ class QualityGate:
         if delta.first_id > delta.last_id:
             self.reject(Rejection.SCHEMA, f"expected first id <= last id, was {delta.first_id} > {delta.last_id}")
             return False
-        self.clock.observe(delta.ts_event, delta.ts_recv)
+        self.lag_ns = self.clock.observe(delta.ts_event, delta.ts_recv)
         return True
 
     def ticker(self, top: TopOfBook) -> bool:
@@ -257,7 +261,7 @@ class QualityGate:
         """Trades to believe after seeing ``trade``: it, none, or also earlier suspects that it confirms."""
         if not self._plausible(trade) or not self._in_sequence(trade.trade_id):
             return ()
-        age = self.clock.observe(trade.ts_event, trade.ts_recv)
+        age = self.lag_ns = self.clock.observe(trade.ts_event, trade.ts_recv)
         if age > self.config.max_age_ns:
             self.reject(Rejection.STALE, f"trade {trade.trade_id} was {age} ns old on arrival")
             return ()

@@ -17,7 +17,10 @@ Events in: ``BookSnapshot``, ``BookDelta``, ``TopOfBook`` (the exchange's own be
 open (with its id and end), ``CONNECTING`` or ``STALE`` the connection was lost. A break voids book, ids, spike
 references, open and closed bars: nothing is compared across it. A lost connection voids book and ids; bars go on.
 
-``FeedStatus`` out carries the state of the feed as the risk gate must see it, ``LIVE`` only while the book is in sync.
+``FeedStatus`` out carries the state of the feed as the risk gate must see it: ``LIVE`` only while the book is in sync
+and timed events prove that it is not behind. A process that was stopped and wakes reads old frames from its socket as
+if they were new; a quote without a time of its own is believed only beside a timed event.
+
 A kernel that is driven by bars alone needs no view.
 """
 
@@ -94,6 +97,8 @@ class MarketView:
         self._top_id = 0
         self._confirmed_ns = 0
         self._heard_ns = 0
+        self._proven_ns = 0
+        """Our time when an event last proved that the feed is not behind."""
 
     @property
     def wants_snapshot(self) -> bool:
@@ -167,8 +172,8 @@ class MarketView:
     def _on_delta(self, event: BookDelta, now_ns: int) -> Sequence[MarketEvent]:
         if self._closed(event) or not self.gate.delta(event):
             return NOTHING
-        self._heard_ns = now_ns
         out: list[MarketEvent] = []
+        self._heard(now_ns, out)
         verdict = self.sync.on_delta(event)
         if verdict is Verdict.APPLY:
             try:
@@ -194,22 +199,40 @@ class MarketView:
         self._ticker = event
         if self.sync.synced and self.book.last_id == event.update_id and not self._agrees(event, now_ns, out):
             return out
-        if event.update_id > self._top_id:
+        if event.update_id > self._top_id and self._timely(event, now_ns):
             self._adopt(event, now_ns, out)
         return out
+
+    def _timely(self, quote: TopOfBook, now_ns: int) -> bool:
+        """False for a quote without time while nothing timed says that the feed is not behind."""
+        if self.state is not FeedState.LIVE or quote.ts_event != quote.ts_recv or self._proven(now_ns):
+            return True
+        silence_s = (now_ns - self._proven_ns) / NS_PER_SECOND
+        self.gate.reject(Rejection.STALE, f"quote {quote.update_id} without time, nothing timed for {silence_s:.1f} s")
+        return False
+
+    def _proven(self, now_ns: int) -> bool:
+        return now_ns - self._proven_ns <= self.config.quality.max_lag_ns or not self.config.needs_book
+
+    def _heard(self, now_ns: int, out: list[MarketEvent]) -> None:
+        """An event with the venue's time came: is the feed behind?"""
+        self._heard_ns = now_ns
+        if self.gate.lag_ns <= self.config.quality.max_lag_ns:
+            self._proven_ns = now_ns
+        elif self.state is FeedState.LIVE:
+            self._enter(FeedState.STALE, f"{self.gate.lag_ns / NS_PER_SECOND:.1f} s behind the venue", now_ns, out)
 
     def _on_trade(self, event: Trade, now_ns: int) -> Sequence[MarketEvent]:
         if self._closed(event):
             return NOTHING
-        self._heard_ns = now_ns
+        out: list[MarketEvent] = []
         believed = self.gate.trade(event, self.top)
-        if not believed:
-            return NOTHING
-        self.last_trade = believed[-1]
+        self._heard(now_ns, out)
+        if believed:
+            self.last_trade = believed[-1]
         builder = self.builder
         if builder is None:
-            return believed
-        out: list[MarketEvent] = []
+            return [*out, *believed] if out else believed
         for trade in believed:
             self._advance_bars(trade.ts_event, now_ns, out)
             late = builder.late
@@ -303,7 +326,7 @@ class MarketView:
         believed = self.gate.settle_top(top)
         if believed is None:
             return
-        self._confirmed_ns = believed.ts_recv
+        self._confirmed_ns = believed.ts_recv - self.gate.lag_ns
         old = self.top
         self.top = believed
         if self.state is not FeedState.LIVE:
@@ -312,7 +335,8 @@ class MarketView:
             out.append(believed)
 
     def _go_live(self, now_ns: int, out: list[MarketEvent]) -> None:
-        if self.top is not None and (self.sync.synced or not self.config.needs_book):
+        in_sync = self.sync.synced or not self.config.needs_book
+        if self.top is not None and in_sync and self._proven(now_ns):
             self._enter(FeedState.LIVE, "", now_ns, out)
 
     def _void(self, reason: Rejection, detail: str, now_ns: int, out: list[MarketEvent]) -> None:
@@ -333,6 +357,7 @@ class MarketView:
         self.gate.reconnect()
         self._ticker = None
         self._top_id = 0
+        self._proven_ns = 0
 
     def _forget(self) -> None:
         self._disconnect()
