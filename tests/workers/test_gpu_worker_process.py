@@ -76,7 +76,7 @@ def replies(client: redis.Redis) -> dict[str, dict[str, Any]]:
 
 
 def reply_to(client: redis.Redis, request_id: str) -> dict[str, Any]:
-    return eventually(lambda: replies(client).get(request_id), f"reply to {request_id}")
+    return eventually(lambda: replies(client).get(request_id, {}), f"reply to {request_id}")
 
 
 def test_a_forecast_comes_back_over_the_broker(client: redis.Redis, digest: str, worker: object) -> None:
