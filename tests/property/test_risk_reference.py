@@ -83,7 +83,7 @@ class Reference:
         self.state = self.rig.books.state
 
     def refill(self, now: int) -> Fraction:
-        passed = Fraction(now - self.token_time, SECOND_NS) * self.limits["max_orders_per_second"]
+        passed = Fraction(now - self.token_time, SECOND_NS) * int(self.limits["max_orders_per_second"])
         return min(self.tokens + passed, Fraction(self.limits["burst"]))
 
     def spend(self, now: int) -> None:

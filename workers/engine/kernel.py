@@ -57,10 +57,10 @@ from workers.engine.events import (
     TradingStateChanged,
 )
 from workers.engine.instruments import Instrument
-from workers.engine.market_state import HISTORY_BARS, MarketState
+from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, RequestForecast, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
-from workers.engine.strategy import Strategy, StrategyError, build, overrides
+from workers.engine.strategy import Strategy, build, overrides
 from workers.engine.vocabulary import FeedState, TradingState
 
 
@@ -364,6 +364,8 @@ class Kernel:
         desk.now = now
         desk.risk.reconciled = False
         desk.risk.limits_until = 0
+        desk.risk.next_message = min(desk.risk.next_message, now)
+        self._due = 0
         for market in desk.markets.values():
             self._set_feed(market, FeedState.STALE, f"process paused for {paused / 1e9:.1f} s")
             market.forget()
@@ -436,8 +438,6 @@ class Kernel:
         risk.limits_until = confirmed + risk.limits.snapshot_max_age_ns if confirmed else 0
 
     def _attach(self, strategy: Strategy[Any]) -> None:
-        if strategy.lookback > HISTORY_BARS:
-            raise StrategyError(f"expected a lookback of at most {HISTORY_BARS} bars, was {strategy.lookback}")
         run = self.books.run
         self._strategy = strategy
         self._interval = run.interval_ns if run else 0

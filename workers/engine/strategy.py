@@ -8,12 +8,13 @@ orders for the same inputs, in a backtest as in live trading. ``docs/strategies.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
 from workers.engine.events import Bar, Forecast, OrderFilled, TopOfBook, Trade
 from workers.engine.execution.orders import Order
+from workers.engine.market_state import HISTORY_BARS
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 class StrategyError(ValueError):
     """An unknown strategy, or parameters that do not fit it."""
+
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,7 +111,10 @@ def build(name: str, params: Mapping[str, Any]) -> Strategy[Any]:
         typed = msgspec.convert(dict(params), strategy.params_type, strict=False)
     except msgspec.ValidationError as error:
         raise StrategyError(f"parameters of {name}: {error}") from error
-    return strategy(typed)
+    made = strategy(typed)
+    if made.lookback > HISTORY_BARS:
+        raise StrategyError(f"expected a lookback of at most {HISTORY_BARS} bars, was {made.lookback} ({name})")
+    return made
 
 
 def overrides(strategy: Strategy[Any], hook: str) -> bool:

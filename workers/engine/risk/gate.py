@@ -238,12 +238,13 @@ def _check_exposure(
 def _check_pace(
     order: OrderRequest, market: MarketState, state: RiskState, limits: Limits, *, now: int, found: list[Reason]
 ) -> None:
+    # Times in the future are of before a clock was set back: they hold nothing up.
     slack = (limits.burst - 1) * limits.message_interval_ns
     last = market.line.last_intent
-    if state.next_message - now > slack or (last and now - last < limits.min_order_interval_ns):
+    if state.next_message - now > slack or 0 <= now - last < limits.min_order_interval_ns:
         found.append(Reason.MESSAGE_RATE_EXCEEDED)
     twin = state.recent.get((order.symbol, int(order.side), order.lots, order.price))
-    if twin is not None and now - twin < limits.duplicate_window_ns:
+    if twin is not None and 0 <= now - twin < limits.duplicate_window_ns:
         found.append(Reason.DUPLICATE_ORDER)
 
 

@@ -6,16 +6,16 @@ from workers.engine.desk import Desk
 from workers.engine.events import Bar
 from workers.engine.portfolio.sizing import lots_for_weight
 from workers.engine.risk.gate import OrderRequest
-from workers.engine.strategy import Params, Strategy, register
+from workers.engine.strategy import Fraction, Params, PositiveInt, Strategy, register
 from workers.engine.vocabulary import OrderType, Side
 
 
 class EmaCrossParams(Params, frozen=True):
     """Lengths in bars; ``fraction`` of equity to hold per instrument when long."""
 
-    fast: int = 10
-    slow: int = 20
-    fraction: float = 0.25
+    fast: PositiveInt = 10
+    slow: PositiveInt = 20
+    fraction: Fraction = 0.25
 
 
 @register("ema_cross", EmaCrossParams)

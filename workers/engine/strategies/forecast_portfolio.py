@@ -6,7 +6,9 @@ carries the signal that it came from. Before a session closes everything is sold
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from workers.engine.config import SECOND_NS
 from workers.engine.desk import Desk
@@ -16,23 +18,23 @@ from workers.engine.market_state import MarketState
 from workers.engine.portfolio.plan import trade_to_target
 from workers.engine.portfolio.sizing import Signal, lots_for_weight, signal_of, target_weight
 from workers.engine.risk.gate import OrderRequest
-from workers.engine.strategy import Params, Strategy, register
+from workers.engine.strategy import Fraction, NotNegative, Params, PositiveInt, Strategy, register
 from workers.engine.vocabulary import FeedState, Side
 
 
 class ForecastPortfolioParams(Params, frozen=True):
     """``input_size`` must be the model's. Volatility is annual; ``band`` is relative; offsets are in ticks."""
 
-    input_size: int = 64
-    target_volatility: float = 0.20
-    kelly_fraction: float = 0.5
-    min_confidence: float = 0.52
-    band: float = 0.25
+    input_size: PositiveInt = 64
+    target_volatility: NotNegative = 0.20
+    kelly_fraction: Fraction = 0.5
+    min_confidence: Fraction = 0.52
+    band: NotNegative = 0.25
     style: Literal["take", "rest"] = "take"
-    offset_ticks: int = 1
-    reprice_after_s: float = 5.0
-    min_order_interval_s: float = 2.0
-    flatten_before_s: float = 20.0
+    offset_ticks: Annotated[int, msgspec.Meta(ge=0)] = 1
+    reprice_after_s: NotNegative = 5.0
+    min_order_interval_s: NotNegative = 2.0
+    flatten_before_s: NotNegative = 20.0
 
 
 @register("forecast_portfolio", ForecastPortfolioParams)
