@@ -13,3 +13,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.accounts.api.authentication")
+        import_module("apps.accounts.guard")

@@ -31,9 +31,9 @@ TOLERANCE: Final = 1
 class TotpDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]  # django-otp ships no types
     """An authenticator app. Its key is sealed for this very row (AES-256-GCM, place as associated data)."""
 
-    sealed_key = models.BinaryField(null=True)
-    drift = models.SmallIntegerField(default=0)
-    last_t = models.BigIntegerField(default=-1)
+    sealed_key: models.BinaryField[bytes, bytes] = models.BinaryField(null=True)
+    drift: models.SmallIntegerField[int, int] = models.SmallIntegerField(default=0)
+    last_t: models.BigIntegerField[int, int] = models.BigIntegerField(default=-1)
     """The step of the last accepted code; only later ones are accepted."""
 
     class Meta(Device.Meta):  # type: ignore[misc]  # django-otp ships no types

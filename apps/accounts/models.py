@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from knox.models import AbstractAuthToken
@@ -23,7 +26,7 @@ __all__ = [
 ]
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # devices and tokens have untyped bases
     """A person. Roles are in ``RoleAssignment``; Django's groups are not used."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -103,15 +106,15 @@ class StepUpGrant(models.Model):
         return f"{self.action} {self.object_id}"
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
     """A token for programs: only its hash is kept; scopes limit what its owner's roles would allow."""
 
-    public_id = models.UUIDField(default=new_id, unique=True, editable=False)
-    name = models.CharField(max_length=64)
-    scopes = models.JSONField(default=list)
-    created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField(null=True)
-    revoked_at = models.DateTimeField(null=True)
+    public_id: models.UUIDField[UUID, UUID] = models.UUIDField(default=new_id, unique=True, editable=False)
+    name: models.CharField[str, str] = models.CharField(max_length=64)
+    scopes: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    created_at: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    last_used_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
+    revoked_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"token {self.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -17,7 +18,8 @@ def own_sessions(ctx: Context) -> QuerySet[UserSession]:
 
 
 def own_tokens(ctx: Context) -> QuerySet[ApiToken]:
-    return ApiToken.objects.filter(user_id=_own_id(ctx))
+    tokens: QuerySet[ApiToken] = ApiToken.objects.filter(user_id=_own_id(ctx))
+    return tokens
 
 
 def users(ctx: Context) -> QuerySet[User]:
@@ -43,11 +45,11 @@ def profile(ctx: Context) -> dict[str, Any]:
     }
 
 
-def roles_of(user_id: object) -> tuple[str, ...]:
+def roles_of(user_id: UUID | str) -> tuple[str, ...]:
     """The roles that a user holds now; empty for a closed or unknown account."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     return user.role_names() if user else ()
 
 
-def _own_id(ctx: Context) -> object:
-    return ctx.actor.user.pk if ctx.actor.user is not None else None
+def _own_id(ctx: Context) -> UUID:
+    return ctx.actor.user.pk if ctx.actor.user is not None else UUID(int=0)

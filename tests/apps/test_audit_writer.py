@@ -13,7 +13,7 @@ from apps.audit.domain.canonical import NotAuditable, chain_hash
 from apps.audit.models import AuditEntry, AuditHead
 from apps.audit.registry import UnknownEvent
 from apps.audit.services import record, record_denied
-from apps.audit.writer import AuditUnavailable
+from apps.audit.services.writer import AuditUnavailable
 from apps.core.context import service_context
 
 EVENT = "accounts.user.created"

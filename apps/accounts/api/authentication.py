@@ -24,7 +24,7 @@ def verified_session(request: HttpRequest) -> UserSession | None:
     """The live, second-factor-verified session of ``request``, looked up once; None for everybody else."""
     if not hasattr(request, "gekko_session"):
         request.gekko_session = _find_session(request)  # type: ignore[attr-defined]  # Django's place for such values
-    found: UserSession | None = request.gekko_session
+    found: UserSession | None = getattr(request, "gekko_session", None)
     return found
 
 

@@ -30,11 +30,12 @@ def check_totp(ctx: Context, *, user: User, code: str) -> TotpDevice:
     Must not run inside a transaction that an error would roll back: the count of misses has to stay.
     Raises Throttled (``retry_after_s``) while the device waits, WrongCode otherwise; both are recorded.
     """
-    devices = list(TotpDevice.objects.filter(user=user, confirmed=True))
+    devices: list[TotpDevice] = list(TotpDevice.objects.filter(user=user, confirmed=True))
     for device in devices:
         wait_if_throttled(ctx, device, user)
         if django_otp.verify_token(user, device.persistent_id, code) is not None:
-            return TotpDevice.objects.get(pk=device.pk)
+            device.refresh_from_db()
+            return device
     used = any(device.was_used(code) for device in devices)
     reason = "the code was used before" if used else "the code is not right"
     record_denied(
@@ -84,7 +85,7 @@ def confirm_totp(ctx: Context, *, user: User, device_id: int, code: str) -> Totp
 
     NotFound for another's device, Conflict when it is confirmed already, WrongCode, Throttled.
     """
-    device = TotpDevice.objects.filter(user=user, pk=device_id).first()
+    device: TotpDevice | None = TotpDevice.objects.filter(user=user, pk=device_id).first()
     if device is None:
         raise NotFound(f"no begun authenticator {device_id}; start again")
     if device.confirmed:
@@ -94,7 +95,7 @@ def confirm_totp(ctx: Context, *, user: User, device_id: int, code: str) -> Totp
         raise WrongCode("the code is not right; check that the authenticator shows the new entry", reason="wrong")
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
-        device = TotpDevice.objects.select_for_update().get(pk=device.pk)
+        device.refresh_from_db(from_queryset=TotpDevice.objects.select_for_update())
         device.confirmed = True
         device.save(update_fields=["confirmed"])
         ended = list(TotpDevice.objects.filter(user=user).exclude(pk=device.pk).values_list("pk", flat=True))
@@ -116,7 +117,7 @@ def regenerate_recovery_codes(ctx: Context, *, user: User) -> list[str]:
         User.objects.select_for_update().get(pk=user.pk)
         device, _ = RecoveryCodeDevice.objects.get_or_create(user=user, defaults={"name": "Recovery codes"})
         left = device.left()
-        shown = device.issue()
+        shown: list[str] = device.issue()
         record(
             ctx,
             event="accounts.recovery_codes.regenerated",
@@ -130,7 +131,7 @@ def regenerate_recovery_codes(ctx: Context, *, user: User) -> list[str]:
 
 def use_recovery_code(ctx: Context, *, user: User, code: str) -> int:
     """Use a recovery code up and tell how many are left. It proves nothing but the right to enrol anew."""
-    device = RecoveryCodeDevice.objects.filter(user=user).first()
+    device: RecoveryCodeDevice | None = RecoveryCodeDevice.objects.filter(user=user).first()
     if device is not None:
         wait_if_throttled(ctx, device, user)
         if django_otp.verify_token(user, device.persistent_id, code) is not None:

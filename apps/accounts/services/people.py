@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -91,7 +92,7 @@ def check_password_strength(password: str, user: User) -> None:
         raise Invalid(" ".join(error.messages), field="password") from error
 
 
-def assign_role(ctx: Context, *, user_id: object, role: Role | str) -> RoleAssignment:
+def assign_role(ctx: Context, *, user_id: UUID | str, role: Role | str) -> RoleAssignment:
     """Give a role; giving it again changes nothing. Needs USERS_MANAGE."""
     require(ctx, Capability.USERS_MANAGE, object_type="user", object_id=str(user_id))
     wanted = parse_role(role)
@@ -106,7 +107,7 @@ def assign_role(ctx: Context, *, user_id: object, role: Role | str) -> RoleAssig
     return held
 
 
-def remove_role(ctx: Context, *, user_id: object, role: Role | str) -> None:
+def remove_role(ctx: Context, *, user_id: UUID | str, role: Role | str) -> None:
     """Take a role. Needs USERS_MANAGE. The last administrator keeps the role: Conflict."""
     require(ctx, Capability.USERS_MANAGE, object_type="user", object_id=str(user_id))
     wanted = parse_role(role)
@@ -122,7 +123,7 @@ def remove_role(ctx: Context, *, user_id: object, role: Role | str) -> None:
         _changed(ctx, user, "accounts.role.removed", before)
 
 
-def disable_user(ctx: Context, *, user_id: object) -> User:
+def disable_user(ctx: Context, *, user_id: UUID | str) -> User:
     """Close an account and end its sessions. Needs USERS_MANAGE; never the last administrator."""
     require(ctx, Capability.USERS_MANAGE, object_type="user", object_id=str(user_id))
     with transaction.atomic():
@@ -162,14 +163,14 @@ def parse_role(role: Role | str) -> Role:
         raise Invalid(f"expected a role of {names}, was {role!r}", field="role") from None
 
 
-def locked_user(user_id: object) -> User:
+def locked_user(user_id: UUID | str) -> User:
     try:
         return User.objects.select_for_update().get(pk=user_id)
     except (User.DoesNotExist, ValidationError):
         raise NotFound(f"no user {user_id}") from None
 
 
-def _locked_administrators() -> set[object]:
+def _locked_administrators() -> set[UUID]:
     """Active administrators, their assignments locked in one order: two removals cannot both leave one."""
     rows = RoleAssignment.objects.select_for_update().filter(role=Role.ADMINISTRATOR.value, user__is_active=True)
     return {row.user_id for row in rows.order_by("pk")}

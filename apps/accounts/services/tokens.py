@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from knox.crypto import hash_token
 from knox.models import get_digest_token
 from knox.settings import CONSTANTS
@@ -96,7 +97,9 @@ def revoke_token(ctx: Context, *, token_id: UUID | str) -> None:
 def find_token(ctx: Context, *, value: str) -> ApiToken | None:
     """The live token of ``value``; None when it is unknown, expired, revoked or its owner's account is closed."""
     digest = hash_token(value)
-    found = ApiToken.objects.select_related("user").filter(token_key=value[: CONSTANTS.TOKEN_KEY_LENGTH])
+    found: QuerySet[ApiToken] = ApiToken.objects.select_related("user").filter(
+        token_key=value[: CONSTANTS.TOKEN_KEY_LENGTH]
+    )
     for token in found:
         if not compare_digest(digest, token.digest):
             continue

@@ -96,6 +96,6 @@ def _store(ctx: Context, key: str, fingerprint: str, response: Response) -> None
 def _replay(stored: IdempotencyRecord, fingerprint: str) -> Response:
     if stored.request_hash != fingerprint:
         raise IdempotencyMismatch(f"{HEADER} {stored.key} was used for another request; use a fresh key")
-    body = crypto.unseal(stored.body, place=("core.IdempotencyRecord", "body", str(stored.pk)))
+    body = crypto.unseal(bytes(stored.body), place=("core.IdempotencyRecord", "body", str(stored.pk)))
     data = json.loads(body) if body else None
     return Response(data, status=stored.status, headers={**stored.headers, REPLAYED: "true"})

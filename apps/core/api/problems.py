@@ -84,10 +84,11 @@ def _foreign(error: Exception, http: HttpRequest) -> tuple[dict[str, Any], dict[
     if isinstance(error, exceptions.ValidationError):
         fields = flatten(error.get_full_details())
         detail = "; ".join(f"{name}: {' '.join(said)}" for name, said in fields.items())
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        fields["retry_after_s"] = math.ceil(error.wait)
-        headers["Retry-After"] = str(math.ceil(error.wait))
-        detail = f"Too many requests; try again in {math.ceil(error.wait)} s."
+    wait: float | None = getattr(error, "wait", None)
+    if wait is not None:
+        fields["retry_after_s"] = math.ceil(wait)
+        headers["Retry-After"] = str(math.ceil(wait))
+        detail = f"Too many requests; try again in {math.ceil(wait)} s."
     return problem(http, status=error.status_code, code=code, title=title, detail=detail, fields=fields), headers
 
 

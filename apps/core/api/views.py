@@ -45,12 +45,12 @@ class ApiBase:
     """What all API views share. ``self.ctx`` is the context for services."""
 
     request: Any
-    renderer_classes = (JSONRenderer,)
-    parser_classes = (JSONParser,)
+    renderer_classes: Any = (JSONRenderer,)
+    parser_classes: Any = (JSONParser,)
     permission_classes: Any = (IsAuthenticated,)
-    throttle_classes = (AddressThrottle, CallerThrottle)
-    pagination_class = Cursor
-    schema = AutoSchema()
+    throttle_classes: Any = (AddressThrottle, CallerThrottle)
+    pagination_class: Any = Cursor
+    schema: Any = AutoSchema()
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [import_string(path)() for path in getattr(settings, "GEKKO_AUTHENTICATION", AUTHENTICATION)]
