@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+
+
+def now_ms() -> int:
+    """Time of the fake venue's clock."""
+    return time.time_ns() // 1_000_000
 
 
 class FakeBinance:
@@ -55,7 +61,7 @@ class FakeBinance:
         level = ["100.00", f"{self.bid_quantity}.00000"]
         frame = {
             "e": "depthUpdate",
-            "E": 5,
+            "E": now_ms(),
             "s": "BTCUSDT",
             "U": self.last_id,
             "u": self.last_id,

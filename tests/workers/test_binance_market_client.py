@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import uvloop
 
-from tests.support.fake_binance_stream import FakeBinance
+from tests.support.fake_binance_stream import FakeBinance, now_ms
 from tests.support.market_events import make_instrument
 from workers.adapters.binance.frames import FrameError
 from workers.adapters.binance.market_client import ClientConfig, FrameTimes, MarketClient
@@ -20,7 +20,10 @@ from workers.engine.market.quality import Rejection
 from workers.engine.market.view import MarketView
 from workers.engine.vocabulary import FeedState
 
-TRADE = {"e": "trade", "E": 5, "s": "BTCUSDT", "p": "100.01", "q": "0.00001", "T": 5, "m": True, "M": True}
+
+def a_trade() -> dict[str, object]:
+    at = now_ms()
+    return {"e": "trade", "E": at, "s": "BTCUSDT", "t": 1, "p": "100.01", "q": "0.00001", "T": at, "m": True, "M": True}
 
 
 class Desk:
@@ -104,7 +107,7 @@ async def test_subscribes_synchronises_and_follows(exchange: FakeBinance) -> Non
             "/stream?streams=btcusdt@sessionStatus/btcusdt@depth@100ms/btcusdt@bookTicker/btcusdt@trade"
         )
         await exchange.update()
-        await exchange.send("btcusdt@trade", {**TRADE, "t": 1})
+        await exchange.send("btcusdt@trade", a_trade())
         await until(lambda: isinstance(desk.out[-1], Trade))
     tops = [one for one in desk.out if isinstance(one, TopOfBook)]
     assert [top.bid_lots for top in tops] == [200_000, 300_000]
