@@ -109,9 +109,14 @@ def _database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": env.integer("GEKKO_DB_CONN_MAX_AGE", 60),
+        # Threads come and go in an ASGI process: connections belong to a pool, never to a thread.
+        "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, **query},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "pool": {"min_size": 1, "max_size": env.integer("GEKKO_DB_POOL_SIZE", 16), "timeout": 10},
+            **query,
+        },
     }
 
 

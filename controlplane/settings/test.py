@@ -19,3 +19,5 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+# The test database is dropped at the end: nothing may hold a connection that nobody uses.
+DATABASES["default"]["OPTIONS"].pop("pool")  # noqa: F405
