@@ -8,13 +8,13 @@ from apps.deployments.choices import RunState
 from apps.deployments.models import Release, Run
 
 
-class ReleaseFilter(filters.FilterSet):
+class ReleaseFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     class Meta:
         model = Release
         fields = ["strategy", "digest", "model_digest", "limits_version"]
 
 
-class RunFilter(filters.FilterSet):
+class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
     state = filters.MultipleChoiceFilter(choices=RunState.choices)
 

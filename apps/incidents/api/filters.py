@@ -9,7 +9,7 @@ from apps.incidents.choices import Severity, State
 from apps.incidents.models import Incident
 
 
-class IncidentFilter(filters.FilterSet):
+class IncidentFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     state = filters.MultipleChoiceFilter(choices=State.choices)
     severity = filters.MultipleChoiceFilter(choices=Severity.choices)
     open = filters.BooleanFilter(

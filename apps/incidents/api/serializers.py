@@ -30,7 +30,7 @@ class IncidentSerializer(Base):
     severity = serializers.ChoiceField(choices=Severity.choices)
     title = serializers.CharField()
     detail = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a wire name that the base class uses too
     evidence = serializers.DictField()
     state = serializers.ChoiceField(choices=State.choices)
     count = serializers.IntegerField()

@@ -7,7 +7,7 @@ from django_filters import rest_framework as filters
 from apps.policies.models import RiskLimits
 
 
-class LimitsFilter(filters.FilterSet):
+class LimitsFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     class Meta:
         model = RiskLimits
         fields = ["state"]

@@ -12,7 +12,7 @@ from workers.engine.vocabulary import OPEN_STATUSES
 _OPEN = [status.value for status in OPEN_STATUSES]
 
 
-class OrderFilter(filters.FilterSet):
+class OrderFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
     status = filters.MultipleChoiceFilter(choices=ORDER_STATUSES)
     side = filters.ChoiceFilter(choices=OrderSide.choices)
@@ -28,7 +28,7 @@ class OrderFilter(filters.FilterSet):
         return queryset.filter(status__in=_OPEN) if value else queryset.exclude(status__in=_OPEN)
 
 
-class FillFilter(filters.FilterSet):
+class FillFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
     side = filters.ChoiceFilter(choices=OrderSide.choices)
     since = filters.IsoDateTimeFilter(field_name="executed_at", lookup_expr="gte")
@@ -39,7 +39,7 @@ class FillFilter(filters.FilterSet):
         fields = ["symbol", "run_id", "client_id"]
 
 
-class PositionFilter(filters.FilterSet):
+class PositionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
 
     class Meta:
@@ -47,7 +47,7 @@ class PositionFilter(filters.FilterSet):
         fields = ["symbol"]
 
 
-class HaltFilter(filters.FilterSet):
+class HaltFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
     open = filters.BooleanFilter(field_name="resumed_at", lookup_expr="isnull")
 
@@ -56,5 +56,5 @@ class HaltFilter(filters.FilterSet):
         fields = ["automatic"]
 
 
-class VenueFilter(filters.FilterSet):
+class VenueFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()

@@ -168,7 +168,7 @@ class AccountSerializer(Base):
     venue = serializers.CharField()
     mode = serializers.CharField()
     market = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a wire name that the base class uses too
     quote = serializers.CharField()
     equity = amount(null=True)
     realised = amount()

@@ -29,7 +29,7 @@ def venue_of(values: dict[str, Any]) -> str:
 class Records:
     """What reading views share: filters in the address, and the permission to read."""
 
-    filter_backends = (DjangoFilterBackend,)
+    filter_backends: Any = (DjangoFilterBackend,)
     what = "trading"
 
     def visible(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
