@@ -36,6 +36,11 @@ def newest_ready_model(name: str) -> ModelVersion | None:
     return ModelVersion.objects.filter(name=name, state=ModelState.READY).order_by("-ready_at").first()
 
 
+def ready_models(most: int) -> list[ModelVersion]:
+    """The ``most`` models that became ready last, newest first."""
+    return list(ModelVersion.objects.filter(state=ModelState.READY).order_by("-ready_at")[:most])
+
+
 def serving(digest: str) -> QuerySet[ModelLoad]:
     """Where a model is ready now: warm, with its known answers, on a machine whose lease is good."""
     return ModelLoad.objects.select_related("device__node").filter(

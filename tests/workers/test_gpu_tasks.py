@@ -193,6 +193,20 @@ def test_membership_probes_devices_up_to_a_known_forecast_and_renews_the_lease(m
     assert device.telemetry.values["power_w"] is None
 
 
+@pytest.mark.django_db
+def test_a_restarted_worker_warms_the_ready_models_and_survives_one_that_is_gone(
+    member: FleetMember, model: str
+) -> None:
+    for digest in (model, "cd" * 32):
+        services.register_model(
+            member.ctx, digest=digest, name="t", kind="nhits", config={}, metrics={}, data=[], size_bytes=1
+        )
+        services.mark_ready(member.ctx, digest=digest)
+    member.warm_newest()
+    assert member.host.digests == (model,)
+    assert dict(ModelLoad.objects.values_list("model__digest", "state")) == {model: "ready", "cd" * 32: "failed"}
+
+
 def test_the_identity_of_a_node_survives_and_a_broken_one_is_named(tmp_path: Path) -> None:
     assert node_id(tmp_path) == node_id(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["node-id"]

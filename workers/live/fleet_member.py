@@ -127,8 +127,8 @@ class FleetMember:
         return Layer(name="known forecast", ok=ok, detail=detail, seconds=perf_counter() - began)
 
     def warm_newest(self) -> None:
-        """Warm every model that runs may want, so that the first request after a restart does not wait for it."""
-        for model in selectors.models().filter(state="ready").order_by("-ready_at")[: self.host.most]:
+        """Warm the models that runs may want, the newest last, so that no first request waits for it."""
+        for model in reversed(selectors.ready_models(self.host.most)):
             try:
                 self.load(model.digest)
             except LOAD_ERRORS as error:
