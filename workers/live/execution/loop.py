@@ -229,6 +229,14 @@ class TradingLoop:
             self.apply(self.kernel.on_timer(now))
             if self.feed is not None:
                 self.feed.on_time(now)
+                self._confirm_quotes(self.feed, now)
+
+    def _confirm_quotes(self, feed: Feed, now: int) -> None:
+        """A quote that the feed keeps confirming is fresh although it does not change."""
+        for symbol, view in feed.views.items():
+            reference = view.reference(now)
+            if reference is not None and reference.source == "mid":
+                self.kernel.confirm(symbol, now - reference.age_ns)
 
     # -- inputs of the kernel
 
