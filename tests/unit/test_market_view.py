@@ -151,6 +151,18 @@ def test_bars_close_on_event_time_and_keep_coming_without_trades(view: MarketVie
     assert list(view.bars) == [bar, *bars]
 
 
+def test_bars_wait_for_what_arrived_while_our_process_was_stopped(view: MarketView) -> None:
+    view.on_event(trade(1), START)
+    view.on_time(START + SECOND // 2)
+    woken = START + 4 * SECOND
+    assert [one for one in view.on_time(woken) if isinstance(one, Bar)] == []
+    view.on_event(delayed(trade(2, price=10_003, lots=7, at=START + SECOND), woken), woken)
+    bars = [one for one in view.on_time(woken + SECOND // 4) if isinstance(one, Bar)]
+    assert [(one.close, one.volume) for one in view.bars] == [(10_001, 1), (10_003, 7), (10_001, 0), (10_001, 0)]
+    assert bars == list(view.bars)[1:]
+    assert not view.gate.counters[Rejection.LATE]
+
+
 def test_late_trade_is_passed_on_but_counted(view: MarketView) -> None:
     view.on_event(trade(1), START)
     view.on_event(trade(2, at=START + SECOND), START + SECOND)

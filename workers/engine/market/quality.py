@@ -31,16 +31,20 @@ class Rejection(StrEnum):
     OFF_GRID = "OFF_GRID"
     """A price or quantity between two ticks or lots, or not a finite decimal."""
     NOT_POSITIVE = "NOT_POSITIVE"
+    """A price or quantity of zero or below where there must be one."""
     CROSSED = "CROSSED"
     """Best bid at or above best ask."""
     STALE = "STALE"
-    """Older on arrival than the age allowed, by the estimated offset of the venue's clock."""
+    """Older on arrival than the age allowed, by the estimated offset of the venue's clock; or a quote without a time
+    of its own while nothing timed says how old it is."""
     SPIKE = "SPIKE"
     """A jump that the following events did not confirm."""
     OUTSIDE_QUOTE = "OUTSIDE_QUOTE"
     """A trade too far outside the best bid and ask of its time."""
     DUPLICATE = "DUPLICATE"
+    """An id that was taken before."""
     OUT_OF_ORDER = "OUT_OF_ORDER"
+    """An id older than the newest one, that was not taken before."""
     GAP = "GAP"
     """Depth updates were lost: the book is void until the next snapshot."""
     BOOK_MISMATCH = "BOOK_MISMATCH"
@@ -48,7 +52,9 @@ class Rejection(StrEnum):
     LATE = "LATE"
     """A trade of a bar that is closed."""
     SESSION_CLOSED = "SESSION_CLOSED"
+    """Data between two sessions of a venue that closes."""
     UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    """A stream that was not asked for."""
 
 
 class QualityConfig(msgspec.Struct, frozen=True, kw_only=True):

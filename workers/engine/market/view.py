@@ -99,6 +99,8 @@ class MarketView:
         self._heard_ns = 0
         self._proven_ns = 0
         """Our time when an event last proved that the feed is not behind."""
+        self._ticked_ns = 0
+        """Our time when ``on_time`` was last called, 0 when it is not known."""
 
     @property
     def wants_snapshot(self) -> bool:
@@ -147,9 +149,16 @@ class MarketView:
         silence = now_ns - self._heard_ns
         if self.state is FeedState.LIVE and silence > self.config.stale_after_ns:
             self._enter(FeedState.STALE, f"silent for {silence / NS_PER_SECOND:.1f} s", now_ns, out)
-        if self.gate.clock.known:
+        if self.gate.clock.known and not self._just_woke(now_ns):
             self._advance_bars(now_ns - self.gate.clock.value, now_ns, out)
         return out
+
+    def _just_woke(self, now_ns: int) -> bool:
+        """True once after a pause of our own: the trades of that time are still to be read from the socket."""
+        pause_ns = now_ns - self._ticked_ns
+        woke = self._ticked_ns > 0 and pause_ns > max(2 * self.config.bar_interval_ns, self.config.quality.max_lag_ns)
+        self._ticked_ns = 0 if woke else now_ns
+        return woke
 
     def _on_snapshot(self, event: BookSnapshot, now_ns: int) -> Sequence[MarketEvent]:
         if self._closed(event):
