@@ -13,8 +13,11 @@ _QUEUE_LIMIT = 20_000
 class Connection:
     """One websocket client with its streams and its queue; a client that does not keep up is closed."""
 
-    def __init__(self, socket: web.WebSocketResponse, *, combined: bool) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, *, combined: bool, transport: asyncio.BaseTransport | None = None
+    ) -> None:
         self.socket = socket
+        self.transport = transport
         self.combined = combined
         self.streams: set[str] = set()
         self.user_subscription: int | None = None
@@ -105,7 +108,6 @@ class Hub:
         """Close every websocket without a goodbye of the protocol, as a broken network does."""
         for connection in tuple(self.connections):
             connection.stop()
-            transport = connection.socket.get_extra_info("transport")
-            if transport is not None:
-                transport.abort()
+            if isinstance(connection.transport, asyncio.WriteTransport):
+                connection.transport.abort()
         await asyncio.sleep(0)

@@ -42,7 +42,7 @@ async def serve(request: web.Request) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(heartbeat=30.0, compress=False, max_msg_size=64 * 1024)
     await socket.prepare(request)
     names, combined = _asked(request)
-    connection = Connection(socket, combined=combined)
+    connection = Connection(socket, combined=combined, transport=request.transport)
     venue.hub.add(connection)
     pump = asyncio.create_task(connection.pump())
     try:
