@@ -157,14 +157,6 @@ def test_snapshot(decoder: FrameDecoder) -> None:
         decoder.snapshot("BTCUSDT", b'{"code":-1121,"msg":"Invalid symbol."}', 5)
 
 
-def test_klines_answer_leaves_the_open_candle_out(decoder: FrameDecoder) -> None:
-    rows = [[60_000 * n, "1.00", "3.00", "0.50", "2.00", "0.00007", 60_000 * n + 59_999, "9", 4] for n in range(3)]
-    bars = decoder.klines("BTCUSDT", msgspec.json.encode([[*row, "1", "1", "0"] for row in rows]), 5)
-    assert [bar.start for bar in bars] == [0, 60_000_000_000]
-    with pytest.raises(FrameError):
-        decoder.klines("BTCUSDT", b'[["x"]]', 5)
-
-
 @given(
     unit=st.sampled_from([Decimal(text) for text in ("0.01", "0.00000001", "0.5", "1", "10", "0.025", "1E-5", "1E+2")]),
     count=st.integers(0, 10**12),

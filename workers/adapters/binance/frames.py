@@ -131,20 +131,6 @@ class DepthSnapshot(msgspec.Struct, gc=False):
     asks: TextLevels
 
 
-class Kline(msgspec.Struct, array_like=True, gc=False):
-    """One row of the klines endpoint; the rest of the row is not used."""
-
-    start_ms: int
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    end_ms: int
-    quote_volume: str
-    trades: int
-
-
 class AnyFrame(msgspec.Struct):
     """Whatever else comes: an answer to a request has ``id``, a frame whose keys are in another order ``stream``."""
 
@@ -160,7 +146,6 @@ _trade = msgspec.json.Decoder(TradeFrame)
 _kline = msgspec.json.Decoder(KlineFrame)
 _session = msgspec.json.Decoder(SessionStatusFrame)
 _snapshot = msgspec.json.Decoder(DepthSnapshot)
-_klines = msgspec.json.Decoder(list[Kline])
 _any = msgspec.json.Decoder(AnyFrame)
 
 Route = Callable[[bytes, int], MarketEvent | None]
@@ -251,7 +236,7 @@ class SymbolDecoder:
             asks=self._levels(data.asks),
         )
 
-    def bar(self, candle: Candle | Kline, ts_recv: int) -> Bar:
+    def bar(self, candle: Candle, ts_recv: int) -> Bar:
         """A closed candle. The venue's end is inclusive in ms, a bar's is exclusive. Raises GridError."""
         ticks = self._ticks
         start, end = candle.start_ms * NS_PER_MS, (candle.end_ms + 1) * NS_PER_MS
@@ -317,17 +302,6 @@ class FrameDecoder:
         decoder = self._symbols[symbol]
         try:
             return decoder.snapshot(raw, ts_recv)
-        except (msgspec.DecodeError, GridError) as exc:
-            raise _as_frame_error(exc, symbol) from exc
-
-    def klines(self, symbol: str, raw: bytes, ts_recv: int) -> list[Bar]:
-        """A REST klines answer for ``symbol``, oldest first, without its last candle, which may still be open.
-
-        Raises FrameError, and KeyError for an unknown symbol.
-        """
-        decoder = self._symbols[symbol]
-        try:
-            return [decoder.bar(row, ts_recv) for row in _klines.decode(raw)[:-1]]
         except (msgspec.DecodeError, GridError) as exc:
             raise _as_frame_error(exc, symbol) from exc
 

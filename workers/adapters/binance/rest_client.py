@@ -1,4 +1,4 @@
-"""Binance spot's public REST endpoints: depth, klines, exchangeInfo. Honours weights, 429 and 418."""
+"""Depth snapshots over Binance spot's public REST interface. Honours request weights, 429 and 418."""
 
 from __future__ import annotations
 
@@ -51,14 +51,6 @@ class MarketRest:
     async def depth(self, symbol: str, limit: int = 1000) -> bytes:
         """Depth snapshot as raw JSON. Raises RestError."""
         return await self._get("/api/v3/depth", {"symbol": symbol, "limit": str(limit)}, depth_weight(limit))
-
-    async def klines(self, symbol: str, interval: str, limit: int = 1000) -> bytes:
-        """The newest candles, oldest first, as raw JSON; the last may be open. Raises RestError."""
-        return await self._get("/api/v3/klines", {"symbol": symbol, "interval": interval, "limit": str(limit)}, 2)
-
-    async def exchange_info(self) -> bytes:
-        """Instruments and their filters as raw JSON. Raises RestError."""
-        return await self._get("/api/v3/exchangeInfo", {}, 20)
 
     async def _get(self, path: str, params: dict[str, str], weight: int) -> bytes:
         for _ in range(MAX_REFUSALS):
