@@ -16,6 +16,9 @@ from workers.engine.events import Forecast
 YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
 """Markets that never close: volatility is annualised over calendar time."""
 
+LEAST_SIGMA: Final = 1e-9
+"""A smaller spread than this is a forecast that knows nothing of its error, not a certainty."""
+
 
 class Signal(NamedTuple):
     """What a forecast says of the whole horizon: expected log return, its standard deviation, and confidence."""
@@ -65,7 +68,7 @@ def target_weight(
     size by.
     """
     mu = signal.mu * shrink(signal.confidence, min_confidence)
-    if mu <= 0.0 or signal.sigma <= 0.0:
+    if mu <= 0.0 or signal.sigma < LEAST_SIGMA:
         return 0.0
     volatility = target_volatility * math.sqrt(signal.horizon_ns / YEAR_NS)
     return max(min(volatility / signal.sigma, kelly_fraction * mu / signal.sigma**2, cap), 0.0)

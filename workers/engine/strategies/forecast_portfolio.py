@@ -39,11 +39,12 @@ class ForecastPortfolioParams(Params, frozen=True):
 
 @register("forecast_portfolio", ForecastPortfolioParams)
 class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
-    """Looks at an instrument when its forecast arrives and while its book moves, at most once per interval."""
+    """Looks at an instrument when its forecast arrives and now and then while its book moves; orders at intervals."""
 
     def __init__(self, params: ForecastPortfolioParams) -> None:
         super().__init__(params)
         self._next_look: dict[str, int] = {}
+        self._next_order: dict[str, int] = {}
         self._interval = int(params.min_order_interval_s * SECOND_NS)
 
     @property
@@ -69,6 +70,8 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             self._reprice(desk, market)
             return
         self._next_look[market.symbol] = desk.now + self._interval
+        if desk.now < self._next_order.get(market.symbol, 0):
+            return
         if self._closing(desk, market):
             self._go_to(desk, market, 0, None, {"why": "session closes"})
             return
@@ -119,6 +122,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         )
         if lots == 0:
             return
+        self._next_order[market.symbol] = desk.now + self._interval
         side = Side.BUY if lots > 0 else Side.SELL
         placed = self._place(market, side, urgent=forecast is None)
         desk.order(
