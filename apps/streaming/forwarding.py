@@ -26,11 +26,9 @@ READ_AT_ONCE: Final = 200
 
 
 def to_envelope(raw: bytes) -> Envelope:
-    """A stream entry as a delta; its ``ts`` may be ISO text or nanoseconds."""
+    """A stream entry, whose ``ts`` is in seconds since 1970, as a delta."""
     entry = json.loads(raw)
-    ts = entry["ts"]
-    if isinstance(ts, int):
-        ts = datetime.fromtimestamp(ts / 1e9, UTC).isoformat()
+    ts = datetime.fromtimestamp(entry["ts"], UTC).isoformat()
     return envelope(
         topic=entry["topic"], kind="delta", seq=entry["seq"], ts=ts, key=entry.get("key", ""), data=entry["data"]
     )

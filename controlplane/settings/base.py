@@ -114,7 +114,7 @@ def _database(url: str) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
-            "pool": {"min_size": 1, "max_size": env.integer("GEKKO_DB_POOL_SIZE", 16), "timeout": 10},
+            "pool": {"min_size": 0, "max_size": env.integer("GEKKO_DB_POOL_SIZE", 16), "timeout": 10},
             **query,
         },
     }

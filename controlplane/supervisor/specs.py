@@ -123,7 +123,7 @@ def application_specs(ports: Ports) -> list[ProcessSpec]:
             (python, "-m", "workers.live.paper_venue"),
             http_ready(f"http://127.0.0.1:{ports.venue}/healthz"),
         ),
-        worker("gpu", "gpu", "--pool", "solo", "-I", "workers.live.gpu_worker"),
+        worker("gpu", "gpu", "--pool", "threads", "-c", "2", "-I", "workers.live.gpu_worker"),
         worker("control", "control", "--pool", "threads", "-c", "4", "-B", "-I", "controlplane.control_worker"),
         ProcessSpec("web", uvicorn, http_ready(f"http://127.0.0.1:{ports.web}/healthz")),
         module("relay", "apps.streaming.relay"),

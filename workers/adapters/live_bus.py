@@ -88,7 +88,7 @@ class LiveBus:
                 "kind": "delta",
                 "key": key,
                 "seq": self._seq,
-                "ts": int(now * 1000),
+                "ts": now,
                 "data": data,
             }
             encoded = msgspec.json.encode(message)
@@ -96,7 +96,7 @@ class LiveBus:
             pipe.hset(LAST + topic, key, encoded)
         if now >= self._next_beat and (detail := self._detail()) is not None:
             self._next_beat = now + BEAT_S
-            beat = {"name": self._process, "pid": os.getpid(), "ts": int(now * 1000), "detail": detail}
+            beat = {"name": self._process, "pid": os.getpid(), "ts": now, "detail": detail}
             pipe.hset(HEARTBEATS, self._process, msgspec.json.encode(beat))
         if len(pipe):
             pipe.execute()
