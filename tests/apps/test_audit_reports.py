@@ -131,6 +131,7 @@ def test_making_and_downloading_are_recorded(entries: None) -> None:
     render_report(setup_context(), report_id=made.report.pk, form="csv")
     rows = AuditEntry.objects.order_by("-seq")[:2]
     assert [row.event for row in rows] == ["audit.report.downloaded", "audit.report.created"]
+    assert rows[0].after is not None
     assert rows[0].after["form"] == "csv"
 
 

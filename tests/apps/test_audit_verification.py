@@ -46,7 +46,7 @@ def trail() -> Iterator[None]:
     file_path().unlink(missing_ok=True)
 
 
-def sql(statement: str, *params: object) -> None:
+def sql(statement: str, *params: int | bytes) -> None:
     with tampering(), connection.cursor() as cursor:
         cursor.execute(statement, params)
 

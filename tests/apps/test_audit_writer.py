@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -19,7 +20,7 @@ from apps.core.context import service_context
 EVENT = "accounts.user.created"
 
 
-def write(**more):
+def write(**more: Any) -> AuditEntry:
     return record(service_context("test"), event=EVENT, object_type="user", object_id="1", **more)
 
 

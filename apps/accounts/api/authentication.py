@@ -61,6 +61,8 @@ class SignInCsrf(SessionAuthentication):
     """For the steps before there is a session: nobody is authenticated, but the CSRF token is checked."""
 
     def authenticate(self, request: Request) -> None:
+        # Looked up now: DRF puts its own anonymous user into the Django request right after this.
+        verified_session(http_of(request))
         self.enforce_csrf(request)
 
 
@@ -101,9 +103,7 @@ def fill_context(request: Request | HttpRequest, ctx: Context) -> Context:
     row = verified_session(http)
     if row is None:
         return ctx
-    user: Any = getattr(http, "user")  # noqa: B009 - typed as anonymous by the stubs
-    user = User.objects.get(pk=user.pk) if not isinstance(user, User) else user
-    return replace(ctx, actor=person(user), mfa=MfaLevel.OTP, session=str(row.pk))
+    return replace(ctx, actor=person(row.user), mfa=MfaLevel.OTP, session=str(row.pk))
 
 
 def person(user: User) -> Actor:

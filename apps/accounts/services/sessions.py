@@ -58,7 +58,7 @@ def open_session(ctx: Context, *, user: User, session_key: str, mfa: str, user_a
 
 def live_session(ctx: Context, *, user: User, session_id: str) -> UserSession | None:
     """The session when it is neither ended nor expired; an expired one is ended here. Counts as being seen."""
-    row = UserSession.objects.filter(pk=_uuid(session_id), user=user).first()
+    row = UserSession.objects.select_related("user").filter(pk=_uuid(session_id), user=user).first()
     if row is None or row.ended_at is not None:
         return None
     now = ctx.now()

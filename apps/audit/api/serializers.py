@@ -30,7 +30,7 @@ class EntryOutput(serializers.ModelSerializer[AuditEntry]):
 
 
 class CheckpointOutput(serializers.ModelSerializer[Checkpoint]):
-    root = HexField(read_only=True)
+    root = HexField(read_only=True)  # type: ignore[assignment]  # a column; the stubs know the parent serializer
     chain_hash = HexField(read_only=True)
     signature = HexField(read_only=True)
 
@@ -62,7 +62,7 @@ class ReportInput(serializers.Serializer[Any]):
 
 class ReportOutput(serializers.ModelSerializer[AuditReport]):
     checkpoint_size = serializers.IntegerField(source="checkpoint.size", read_only=True)
-    root = HexField(source="checkpoint.root", read_only=True)
+    root = HexField(source="checkpoint.root", read_only=True)  # type: ignore[assignment]  # a column, as above
     downloads = serializers.SerializerMethodField()
 
     class Meta:
