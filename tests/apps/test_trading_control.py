@@ -120,6 +120,7 @@ def test_a_process_may_halt_and_never_resume(paper: models.Venue) -> None:
         services.resume(guard, venue="paper", reason="x", grant=None)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_viewer_may_not_halt_and_the_attempt_is_recorded(paper: models.Venue) -> None:
     with pytest.raises(PermissionRefused):
         services.halt(make_person("vic", Role.VIEWER).context(), venue="paper", reason="x", grant=None)

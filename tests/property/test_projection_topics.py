@@ -46,7 +46,9 @@ def test_orders_fills_and_halts(seed: int, orders: int, cut: float) -> None:
         transaction.set_rollback(True)
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["open", "clear", "ack", "resolve", "note"]), st.integers(0, 2)), max_size=20)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["open", "clear", "ack", "resolve", "note"]), st.integers(0, 2)), max_size=20
+)
 
 
 @pytest.mark.django_db
