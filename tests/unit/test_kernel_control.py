@@ -295,3 +295,21 @@ def test_stages_are_timed_by_the_clock_of_the_host() -> None:
     rig.top("BTCUSDT", 99_99, 100_01)
     rig.order("BTCUSDT", Side.BUY, ONE, 100_00)
     assert rig.sent[0].intent.stages == {"signal": 7, "risk": 7}
+
+
+def test_old_prices_make_no_loss_after_a_restart(rig: Rig) -> None:
+    """The price fell and a fill came after the last sample: neither is a profit that then was lost."""
+    rig.limits({**LIMITS, "max_drawdown": "5"}, version=2)
+    rig.top("BTCUSDT", 90_00, 90_00)
+    client_id = rig.order("BTCUSDT", Side.BUY, ONE, 90_00)
+    assert client_id
+    rig.fill(client_id, ONE, 90_00)
+    again = recovered(rig)
+    assert again.kernel.valuation.unmarked == 1
+    again.take(again.wait(10).kernel.on_timer(again.now))
+    again.feed("BTCUSDT", FeedState.LIVE)
+    again.top("BTCUSDT", 89_00, 89_00)
+    assert again.books.state is TradingState.ACTIVE
+    assert again.kernel.valuation.drawdown == 10**16
+    assert again.kernel.valuation.unmarked == 0
+    again.check_replay()

@@ -38,6 +38,7 @@ from workers.engine.accounting.valuation import Valuation
 from workers.engine.config import KernelConfig
 from workers.engine.desk import Desk
 from workers.engine.events import (
+    BalanceAdopted,
     Bar,
     FeedChanged,
     FeedStatus,
@@ -109,6 +110,9 @@ class Kernel:
                 self._desk.risk.note(record.event)
             elif type(record.event) is LimitsActivated:
                 self._use_limits(record.event, confirmed=0)
+        for line in books.lines.values():
+            # A price from before the restart is no price: losses are judged once every position has a fresh mark.
+            line.mark = 0
         self._desk.valuation = self._desk.risk.valuation = Valuation(books)
         self._desk.adopt_lines()
         if books.run is not None:
@@ -307,6 +311,8 @@ class Kernel:
         self._desk.record(event)
         if type(event) is ReconciliationDone:
             self._desk.risk.reconciled = event.ok
+        elif type(event) is BalanceAdopted:
+            self._watch_loss()
         elif type(event) is OrderFilled:
             self._watch_loss()
             if self._strategy is not None:
@@ -383,7 +389,7 @@ class Kernel:
     def _sample(self, now: int) -> None:
         """Journal the valuation when it is due; the first sample of a UTC day sets what the day's loss counts from."""
         valuation = self._desk.valuation
-        if self.books.epoch:
+        if self.books.epoch and not valuation.unmarked:
             self._desk.record(valuation.sample(now))
             valuation.roll_day()
             self._due = min(now + self.config.mark_interval_ns, valuation.day_end)
@@ -400,6 +406,8 @@ class Kernel:
     def _watch_loss(self) -> None:
         """Follow the high-water mark; halt when the day's loss or the drawdown has reached its limit."""
         valuation, limits = self._desk.valuation, self._desk.risk.limits
+        if valuation.unmarked:
+            return
         pnl = valuation.pnl
         valuation.peak = max(valuation.peak, pnl)
         if limits is None:
