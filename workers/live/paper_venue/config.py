@@ -90,8 +90,10 @@ def _installation(env: Mapping[str, str]) -> dict[str, object]:
         secret = state / "secrets" / f"venue_{name}"
         if secret.exists():
             found[name] = secret.read_text().strip()
-    if env.get("GEKKO_PROCESS"):
-        found["redis_url"] = f"redis://127.0.0.1:{env.get('GEKKO_VALKEY_PORT') or 16379}/0"
+    password = state / "secrets" / "valkey_password"
+    if env.get("GEKKO_PROCESS") and password.exists():
+        port = env.get("GEKKO_VALKEY_PORT") or 16379
+        found["redis_url"] = f"redis://:{password.read_text().strip()}@127.0.0.1:{port}/0"
     return found
 
 

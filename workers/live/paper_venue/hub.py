@@ -38,6 +38,12 @@ class Connection:
         self._queue.clear()
         self._wake.set()
 
+    def abort(self) -> None:
+        """Cut the connection without a goodbye of the protocol, as a broken network does."""
+        self.stop()
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
+
     async def pump(self) -> None:
         """Send what is queued until the connection ends."""
         while not self._closing and not self.socket.closed:
@@ -104,10 +110,7 @@ class Hub:
                 connection.push(b'{"subscriptionId":' + number + b',"event":' + message + b"}")
                 self.sent["user"] = self.sent.get("user", 0) + 1
 
-    async def drop_all(self) -> None:
-        """Close every websocket without a goodbye of the protocol, as a broken network does."""
+    def drop_all(self) -> None:
+        """Cut every websocket."""
         for connection in tuple(self.connections):
-            connection.stop()
-            if isinstance(connection.transport, asyncio.WriteTransport):
-                connection.transport.abort()
-        await asyncio.sleep(0)
+            connection.abort()

@@ -40,8 +40,14 @@ async def _anything(request: web.Request) -> web.StreamResponse:
 async def _healthz(request: web.Request) -> web.Response:
     venue = request.app[VENUE_KEY]
     market = venue.market
-    state = {"status": "ok", "market": str(venue.kind), "session": market.session_id, "open": market.open}
-    return web.json_response(state | {"events": market.events, "now": venue.now_ms})
+    started = market.session_id > 0 and (market.open or market.events > 0)
+    state = {
+        "status": "ok" if started else "starting",
+        "market": str(venue.kind),
+        "session": market.session_id,
+        "open": market.open,
+    }
+    return web.json_response(state | {"events": market.events, "now": venue.now_ms}, status=200 if started else 503)
 
 
 async def _metrics(request: web.Request) -> web.Response:
@@ -68,7 +74,7 @@ async def _fault(request: web.Request) -> web.Response:
         setattr(venue.faults, name, getattr(faults, name))
     if venue.faults.drop_websockets:
         venue.faults.drop_websockets = False
-        await venue.hub.drop_all()
+        venue.hub.drop_all()
     return web.json_response(msgspec.to_builtins(venue.faults))
 
 
@@ -108,7 +114,7 @@ def application(config: VenueConfig) -> web.Application:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await venue.hub.drop_all()
+        venue.hub.drop_all()
         await venue.journal.close()
 
     app.cleanup_ctx.append(lifetime)
