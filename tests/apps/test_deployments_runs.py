@@ -62,7 +62,7 @@ class Ping(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any, **kwargs: Any) -> None:
         """Tests are quiet."""
 
 
@@ -172,7 +172,10 @@ def test_what_is_missing_is_waited_for_and_then_failed(desk: None, valkey_url: s
     with redis.Redis.from_url(valkey_url) as client:
         client.hdel(heartbeats.KEY, "execution")
     run = validated(started())
-    assert (run.state, run.steps.last().detail) == ("validating", "the execution worker shows no heartbeat")
+    assert (run.state, run.steps.order_by("-position")[0].detail) == (
+        "validating",
+        "the execution worker shows no heartbeat",
+    )
     version = run.version
     assert step(run).version == version, "the same finding is not news"
     CLOCK.advance(minutes=11)

@@ -63,6 +63,12 @@ def test_missing_fields_are_all_named_at_once() -> None:
     assert set(caught.value.fields) == set(FIELDS)
 
 
+def holding() -> dict[str, Any]:
+    active = selectors.active_limits()
+    assert active is not None
+    return active
+
+
 def published(who: Person, number: int) -> models.RiskLimits:
     ctx = who.context()
     grant = stepup.grant(ctx, code=who.fresh_code(), action="policies.publish", object_id=str(number))
@@ -76,12 +82,14 @@ def test_publishing_retires_what_held_and_is_audited_with_both() -> None:
     risk = make_person("rita", Role.RISK_OFFICER)
     draft = services.create_draft(risk.context(), limits={**default_limits(), "collar_bps": 50}, note="tighter")
     assert (draft.number, draft.state) == (2, "draft")
-    assert selectors.active_limits()["version"] == 1
+    assert holding()["version"] == 1
     published(risk, 2)
-    active = selectors.active_limits()
+    active = holding()
     assert (active["version"], active["limits"]["collar_bps"]) == (2, 50)
     assert selectors.get_limits(1).state == "retired"
     entry = AuditEntry.objects.filter(event="policies.limits.published").latest("seq")
+    assert entry.before is not None
+    assert entry.after is not None
     assert (entry.before["active"], entry.after["limits"]["collar_bps"], entry.mfa) == (1, 50, "step_up")
     kinds = OutboxMessage.objects.filter(topic="policies").order_by("id").values_list("kind", "key")
     assert list(kinds)[-2:] == [("limits.retired", "1"), ("limits.published", "2")]

@@ -160,6 +160,7 @@ def test_live_trading_takes_two_people_to_resume(live: models.Venue) -> None:
     services.approve_resume(ctx, request_id=request.pk, grant=grant)
     assert selectors.desired_control("real")["state"] == "ACTIVE"
     entry = AuditEntry.objects.get(event="trading.resume.ordered")
+    assert entry.after is not None
     assert (entry.after["requested_by"], entry.after["approved_by"]) == ("ann", "bob")
     ctx, grant = granted(bob, "trading.resume", "real")
     with pytest.raises(IllegalTransition, match="approved already"), transaction.atomic():
@@ -170,6 +171,8 @@ def test_a_newer_wish_replaces_the_older_and_old_ones_expire(live: models.Venue)
     ann = make_person("ann", Role.OPERATOR)
     halted(ann, "real")
     first, second = wish(ann, "real"), wish(ann, "real")
+    assert isinstance(first, models.ResumeRequest)
+    assert isinstance(second, models.ResumeRequest)
     first.refresh_from_db()
     assert (first.state, second.state) == ("superseded", "pending")
     late = service_context("incidents", clock=FrozenClock(second.expires_at + timedelta(seconds=1)))

@@ -38,7 +38,7 @@ class LimitsContent(Base):
     note = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 
-class Grant(Base):
+class Publication(Base):
     """Leave from auth/step-up/ for action policies.publish on the number."""
 
     grant = serializers.UUIDField(required=False, allow_null=True)

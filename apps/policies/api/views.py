@@ -57,10 +57,10 @@ class LimitsViewSet(ApiViewSet):
         )
         return with_etag(Response(limits_row(row)))
 
-    @extend_schema(request=serializers.Grant, responses=serializers.LimitsSerializer)
+    @extend_schema(request=serializers.Publication, responses=serializers.LimitsSerializer)
     @action(detail=True, methods=["post"])
     @idempotent
     def publish(self, request: Request, number: str) -> Response:
-        order = valid(serializers.Grant, request)
+        order = valid(serializers.Publication, request)
         row = services.publish(self.ctx, number=int(number), grant=order.get("grant"))
         return with_etag(Response(limits_row(row)))

@@ -269,7 +269,9 @@ class GrantedOrder(VenueOrder):
     grant = serializers.UUIDField(required=False, allow_null=True)
 
 
-class Grant(Base):
+class Approval(Base):
+    """Leave from auth/step-up/ for action trading.resume on the venue."""
+
     grant = serializers.UUIDField(required=False, allow_null=True)
 
 

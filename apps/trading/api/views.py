@@ -193,10 +193,10 @@ class ResumeRequestView(Records, ApiListView):
 class ApproveResumeView(ApiView):
     """Approve another person's wish to resume."""
 
-    @extend_schema(request=serializers.Grant, responses=serializers.ControlSerializer)
+    @extend_schema(request=serializers.Approval, responses=serializers.ControlSerializer)
     @idempotent
     def post(self, request: Request, request_id: UUID) -> Response:
-        order = valid(serializers.Grant, request)
+        order = valid(serializers.Approval, request)
         control = services.approve_resume(self.ctx, request_id=request_id, grant=order.get("grant"))
         return with_etag(Response(rows.control_row(control)))
 

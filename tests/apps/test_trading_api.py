@@ -1,0 +1,161 @@
+"""Trading over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.domain.roles import Role
+from apps.core.context import service_context
+from apps.core.models import OutboxMessage
+from apps.trading import rows, selectors, services
+from apps.trading.api import serializers
+from tests.factories import journal
+from tests.factories.people import Browser, Person, make_person, signed_in
+
+pytestmark = pytest.mark.django_db
+PROCESS = service_context("projector")
+
+
+@pytest.fixture(autouse=True)
+def traded() -> None:
+    day = [*journal.trading_day(11, 40), journal.marked(journal.START)]
+    services.project(PROCESS, worker="w", records=journal.records(day))
+
+
+@pytest.fixture
+def viewer() -> Browser:
+    return signed_in(make_person("vic"))
+
+
+@pytest.fixture
+def ann() -> Person:
+    return make_person("ann", Role.OPERATOR)
+
+
+def stepped(browser: Browser, who: Person, action: str, object_id: str = "paper") -> str:
+    answer = browser.send("/api/v1/auth/step-up/", {"code": who.fresh_code(), "action": action, "object_id": object_id})
+    assert answer.status_code in (200, 201), answer.content
+    return str(answer.json()["grant"])
+
+
+def test_nobody_reads_without_signing_in() -> None:
+    for path in ("account", "pnl", "positions", "orders", "fills", "instruments", "halts", "control"):
+        answer = Browser().get(f"/api/v1/trading/{path}/")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
+
+
+def test_orders_are_listed_filtered_and_paged(viewer: Browser) -> None:
+    first = viewer.get("/api/v1/trading/orders/?limit=10").json()
+    assert len(first["results"]) == 10
+    second = viewer.get(first["next"]).json()
+    ids = [order["client_id"] for order in (*first["results"], *second["results"])]
+    assert len(set(ids)) == 20
+    denied = viewer.get("/api/v1/trading/orders/?status=DENIED&limit=500").json()["results"]
+    assert denied
+    assert all(order["status"] == "DENIED" and order["reasons"][0]["text"] for order in denied)
+    working = viewer.get("/api/v1/trading/orders/?open=true&limit=500").json()["results"]
+    assert all(order["open"] for order in working)
+    assert viewer.get("/api/v1/trading/orders/?venue=other").json()["results"] == []
+    assert viewer.get("/api/v1/trading/orders/?status=SLEEPING").status_code == 400
+
+
+def test_one_order_is_what_the_outbox_said(viewer: Browser) -> None:
+    message = OutboxMessage.objects.filter(topic="orders").latest("id")
+    answer = viewer.get(f"/api/v1/trading/orders/{message.key}/")
+    assert answer.json() == message.data
+    assert answer.headers["ETag"] == f'"{message.data["version"]}"'
+    missing = viewer.get("/api/v1/trading/orders/nothing/")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+def test_a_page_of_orders_takes_few_queries(viewer: Browser) -> None:
+    viewer.get("/api/v1/trading/orders/")
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        viewer.get("/api/v1/trading/orders/?limit=40")
+    assert len(queries) <= 8, [q["sql"] for q in queries]
+
+
+@pytest.mark.parametrize("path", ["fills", "positions", "instruments", "reconciliations", "halts", "resume-requests"])
+def test_lists_answer(viewer: Browser, path: str) -> None:
+    answer = viewer.get(f"/api/v1/trading/{path}/")
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"results", "next", "previous"}
+
+
+def test_account_and_series(viewer: Browser) -> None:
+    account = viewer.get("/api/v1/trading/account/").json()
+    assert (account["venue"], account["control"]["state"]) == ("paper", "ACTIVE")
+    assert isinstance(account["equity"], str)
+    series = viewer.get("/api/v1/trading/pnl/?start=2026-01-01T00:00:00Z&end=2026-02-01T00:00:00Z").json()
+    assert series["total"] == len(series["equity"]) > 0
+    assert viewer.get("/api/v1/trading/pnl/?points=2").status_code == 400
+    assert viewer.get("/api/v1/trading/account/?venue=none").status_code == 404
+
+
+def test_halt_and_resume_take_fresh_codes(ann: Person) -> None:
+    browser = signed_in(ann)
+    refused = browser.send("/api/v1/trading/halts/", {"reason": "odd"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "step_up_required")
+    body = {"reason": "odd", "grant": stepped(browser, ann, "trading.halt")}
+    halted = browser.send("/api/v1/trading/halts/", body, key="halt-0001")
+    assert (halted.status_code, halted.json()["state"]) == (200, "HALTED"), halted.content
+    repeated = browser.send("/api/v1/trading/halts/", body, key="halt-0001")
+    assert repeated.json() == halted.json()
+    assert repeated.headers["Idempotency-Replayed"] == "true"
+    other = browser.send("/api/v1/trading/halts/", {**body, "reason": "else"}, key="halt-0001")
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+    listed = browser.get("/api/v1/trading/halts/?open=true").json()["results"]
+    assert [halt["reason"] for halt in listed] == ["odd"]
+    resumed = browser.send(
+        "/api/v1/trading/resume/", {"reason": "ok", "grant": stepped(browser, ann, "trading.resume")}
+    )
+    assert (resumed.status_code, resumed.json()["resumed"]) == (200, True)
+
+
+def test_live_resume_waits_for_another_person(ann: Person) -> None:
+    services.ensure_venue(PROCESS, name="real", mode="live")
+    browser, bob = signed_in(ann), make_person("bob", Role.RISK_OFFICER)
+    grant = stepped(browser, ann, "trading.resume", "real")
+    asked = browser.send("/api/v1/trading/resume/", {"venue": "real", "reason": "ok", "grant": grant})
+    assert (asked.status_code, asked.json()["resumed"]) == (202, False)
+    path = f"/api/v1/trading/resume-requests/{asked.json()['request']['id']}/approve/"
+    other = signed_in(bob)
+    approved = other.send(path, {"grant": stepped(other, bob, "trading.resume", "real")})
+    assert (approved.status_code, approved.json()["state"]) == (200, "ACTIVE"), approved.content
+
+
+def test_changing_posts_need_a_key_a_role_and_a_reason(ann: Person, viewer: Browser) -> None:
+    browser = signed_in(ann)
+    headers = {"X-CSRFToken": browser.csrf()}
+    bare = browser.post(
+        "/api/v1/trading/cancel-all/", {"reason": "x"}, content_type="application/json", headers=headers
+    )
+    assert (bare.status_code, bare.json()["fields"]["field"]) == (400, "Idempotency-Key")
+    assert browser.send("/api/v1/trading/cancel-all/", {}).json()["fields"] == {"reason": ["This field is required."]}
+    done = browser.send("/api/v1/trading/cancel-all/", {"reason": "clean up"})
+    assert (done.status_code, done.json()["cancel_version"]) == (202, 1)
+    refused = viewer.send("/api/v1/trading/cancel-all/", {"reason": "x"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "permission_refused")
+
+
+def test_serializers_describe_exactly_the_rows() -> None:
+    halt = services.halt(PROCESS, venue="paper", reason="x", grant=None)
+    pairs: list[tuple[Any, dict[str, Any]]] = [
+        (serializers.OrderSerializer, rows.order_row(selectors.orders()[0])),
+        (serializers.FillSerializer, rows.fill_row(selectors.fills()[0])),
+        (serializers.PositionSerializer, rows.position_row(selectors.positions()[0])),
+        (serializers.InstrumentSerializer, rows.instrument_row(selectors.instruments()[0])),
+        (serializers.ControlSerializer, rows.control_row(halt)),
+        (serializers.HaltSerializer, rows.halt_row(selectors.halts()[0])),
+        (serializers.ReconciliationSerializer, rows.reconciliation_row(selectors.reconciliations("paper")[0])),
+        (serializers.AccountSerializer, selectors.account("paper")),
+        (serializers.PnlSerializer, selectors.pnl_series("paper", end=PROCESS.now())),
+    ]
+    for kind, row in pairs:
+        assert set(kind().fields) == set(row), kind
