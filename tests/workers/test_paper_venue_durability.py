@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 
 from tests.support.paper_venue import KEY, SECRET, TOKEN, Running, ready, running
+from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.journal import Entry, Journal, JournalError
+from workers.live.paper_venue.server import run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,8 +111,22 @@ async def test_a_torn_last_line_is_cut_and_a_broken_one_is_named(tmp_path) -> No
     await journal.close()
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"ts":3,"sess')
-    assert [e.session for e in Journal(path).entries()] == [1, 2]
+    journal = Journal(path)
+    assert [e.session for e in journal.entries()] == [1, 2]
     assert path.read_bytes() == whole
     path.write_bytes(b"nonsense\n" + whole)
     with pytest.raises(JournalError, match="line 1"):
-        list(Journal(path).entries())
+        list(journal.entries())
+    with pytest.raises(JournalError, match="another paper venue"):
+        Journal(path)
+    await journal.close()
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = VenueConfig(port=port, state_dir=tmp_path, market=MarketKind.SYNTHETIC, preroll_s=1.0)
+        with pytest.raises(SystemExit, match=f"127.0.0.1:{port} is in use"):
+            run(config)

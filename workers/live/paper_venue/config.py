@@ -21,6 +21,9 @@ class MarketKind(StrEnum):
     SYNTHETIC = "synthetic"
 
 
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
 class ConfigError(ValueError):
     """A setting of the paper venue that cannot be used."""
 
@@ -77,6 +80,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(f"expected {name} of the paper venue above 0, was {value}")
         if not 0 <= self.port < 65_536:
             raise ConfigError(f"expected port of the paper venue within 0..65535, was {self.port}")
+        if self.fault_token and self.host not in _LOOPBACK:
+            raise ConfigError(f"the fault port is for loopback alone; GEKKO_VENUE_HOST is {self.host}, unset the token")
 
 
 _ROOT = Path(__file__).resolve().parents[3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -91,7 +92,10 @@ class Desk:
             self.engine.restore(order)
 
     def book(self, reports: Sequence[Reports], cancel_id: str = "") -> asyncio.Future[None]:
-        """Log the reports, then publish them; the future is done when they are on disk."""
+        """Log the reports, then publish them; the future is done when they are on disk.
+
+        A log that cannot be written ends the process: what it then knows is what the log knows.
+        """
         now = self._clock()
         steps = [r for r in reports if not isinstance(r, Refused)]
         trades = [self._trade(r) for r in steps if isinstance(r, Filled)]
@@ -117,8 +121,11 @@ class Desk:
         return events
 
     def _publish(self, written: asyncio.Future[None], events: Sequence[bytes]) -> None:
-        if written.cancelled() or written.exception() is not None:
-            log.error("venue log could not be written; reports are held back: %s", written)
+        if written.cancelled():
+            return
+        if written.exception() is not None:
+            log.critical("the venue's log cannot be written; stopping", exc_info=written.exception())
+            signal.raise_signal(signal.SIGTERM)
             return
         for event in events:
             self.publish(event)

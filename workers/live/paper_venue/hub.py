@@ -27,8 +27,11 @@ class Connection:
 
     def push(self, message: bytes) -> None:
         """Queue a text message."""
+        if self._closing:
+            return
         if len(self._queue) >= _QUEUE_LIMIT:
-            self.stop()
+            self.abort()
+            return
         self._queue.append(message)
         self._wake.set()
 

@@ -7,6 +7,7 @@ waits for the disk; a torn last line of a killed process is dropped when the log
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,18 +46,26 @@ class Entry(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class JournalError(ValueError):
-    """A log that cannot be read, with the line."""
+    """A log that cannot be read, with the line, or that another process holds."""
 
 
 _ENTRY = msgspec.json.Decoder(Entry)
 
 
 class Journal:
-    """Appends entries; ``written`` of an append is done once the line is on disk."""
+    """Appends entries; ``written`` of an append is done once the line is on disk. One process holds a log at a time."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise JournalError(
+                f"another paper venue is using {path.parent}; stop it or set GEKKO_VENUE_STATE"
+            ) from None
         self._file: int | None = None
         self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -99,7 +108,8 @@ class Journal:
     def _write(self, data: bytes) -> None:
         if self._file is None:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(self._file, data)
+        while data:
+            data = data[os.write(self._file, data) :]
         os.fdatasync(self._file) if hasattr(os, "fdatasync") else os.fsync(self._file)
 
     async def close(self) -> None:
@@ -109,3 +119,4 @@ class Journal:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+        os.close(self._lock)

@@ -41,6 +41,7 @@ class VenueCollector(Collector):
         )
         yield GaugeMetricFamily("gekko_venue_session", "Number of the session.", value=venue.market.session_id)
         yield GaugeMetricFamily("gekko_venue_open", "1 while orders are taken.", value=int(venue.market.open))
+        yield GaugeMetricFamily("gekko_venue_replay_lag_seconds", "How late the replay is.", value=venue.lag_ns / 1e9)
         yield GaugeMetricFamily("gekko_venue_open_orders", "Resting orders.", value=len(venue.engine.open_orders()))
 
 

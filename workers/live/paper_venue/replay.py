@@ -45,7 +45,7 @@ class Replayer:
         self._preroll_ns = round(venue.config.preroll_s * venue.config.speed * _NS)
         self._saved_ns = 0
         self._ends = 0
-        self.lag_ns = 0
+        self._saving: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Play for ever."""
@@ -101,15 +101,16 @@ class Replayer:
             if venue.faults.pause_feed_ms:
                 await self._pause()
             now = venue.clock()
-            self.lag_ns = now - due
-            if self.lag_ns > _SHIFT_BEYOND_NS:
-                start += self.lag_ns
-                self._ends += self.lag_ns
+            late = venue.lag_ns = now - due
+            if late > _SHIFT_BEYOND_NS:
+                start += late
+                self._ends += late
                 market.move_close(self._ends // _MS, now)
             market.apply(frame, now)
             if now - self._saved_ns > _NS:
                 self._saved_ns = now
-                self._save(Position(self._source.label, number, offset))
+                saving = Position(self._source.label, number, offset)
+                self._saving = asyncio.create_task(asyncio.to_thread(self._save, saving))
 
     async def _pause(self) -> None:
         """Fault: hold the feed."""

@@ -104,7 +104,10 @@ async def _answer(venue: Venue, route: Route | None, request: web.Request) -> An
 
 async def _admit(venue: Venue, route: Route, request: web.Request) -> Params:
     query = request.rel_url.raw_query_string
-    body = await request.text() if request.can_read_body else ""
+    try:
+        body = (await request.read()).decode("ascii")
+    except UnicodeDecodeError:
+        raise VenueError(-1100, "Illegal characters found in the request body.") from None
     params = Params(parse_qsl(query, keep_blank_values=True))
     params.update(parse_qsl(body, keep_blank_values=True))
     weight = route.weight if isinstance(route.weight, int) else route.weight(params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import logging
 import os
@@ -16,15 +17,18 @@ import uvloop
 from aiohttp import web
 
 from workers.live.paper_venue import rest, rest_account, rest_market, sockets
-from workers.live.paper_venue.config import VenueConfig
+from workers.live.paper_venue.config import ConfigError, VenueConfig
 from workers.live.paper_venue.faults import Faults
 from workers.live.paper_venue.heartbeat import beat
+from workers.live.paper_venue.journal import JournalError
 from workers.live.paper_venue.metrics import exposition
 from workers.live.paper_venue.publisher import publish_klines
 from workers.live.paper_venue.replay import Replayer
 from workers.live.paper_venue.rest import VENUE_KEY
+from workers.live.paper_venue.sources.bars import BarsError
 from workers.live.paper_venue.sources.choose import choose
 from workers.live.paper_venue.sources.live import LiveRelay, LiveSource
+from workers.live.paper_venue.sources.recording import RecordingError
 from workers.live.paper_venue.venue import Venue
 from workers.live.paper_venue.wire import MarketSource
 
@@ -149,4 +153,13 @@ async def serve(config: VenueConfig) -> None:
 def run(config: VenueConfig | None = None) -> None:
     """Run the venue in this process; without a configuration it is read from the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvloop.run(serve(config or VenueConfig.from_env(os.environ)))
+    try:
+        config = config or VenueConfig.from_env(os.environ)
+        uvloop.run(serve(config))
+    except (ConfigError, JournalError, BarsError, RecordingError) as error:
+        raise SystemExit(f"paper venue: {error}") from error
+    except OSError as error:
+        if config is None or error.errno != errno.EADDRINUSE:
+            raise
+        at = f"{config.host}:{config.port}"
+        raise SystemExit(f"paper venue: {at} is in use; stop what listens there or set GEKKO_VENUE_PORT") from error

@@ -49,6 +49,7 @@ class Venue:
             sigma=config.latency_sigma,
         )
         self.journal = Journal(config.state_dir / "venue.jsonl")
+        self.lag_ns = 0
         self.requests: dict[tuple[str, int], int] = {}
         books = recover(self.journal.entries())
         genesis = self._genesis(books.balances)
