@@ -10,6 +10,7 @@ EVENTS: Final[dict[str, str]] = {
     "accounts.user.disabled": "An account was closed",
     "accounts.user.enabled": "A closed account was opened again",
     "accounts.user.password_changed": "A password was changed",
+    "accounts.user.credentials_reset": "A person who lost password or authenticator was given new ones",
     "accounts.role.assigned": "A person was given a role",
     "accounts.role.removed": "A role was taken from a person",
     "accounts.sign_in.password_accepted": "Name and password were right; the second factor is awaited",

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from apps.accounts.api.authentication import verified_session
 from apps.accounts.domain.roles import Capability
-from apps.accounts.permissions import require
+from apps.accounts.permissions import allowed, require
 from apps.core.access import install_guard
 from apps.core.context import Context
 
@@ -16,6 +16,9 @@ from apps.core.context import Context
 class AccountsGuard:
     def require(self, ctx: Context, capability: str, *, object_type: str, object_id: str) -> None:
         require(ctx, Capability(capability), object_type=object_type, object_id=object_id)
+
+    def allowed(self, ctx: Context, capability: str) -> bool:
+        return allowed(ctx, Capability(capability))
 
     def verified_staff(self, request: HttpRequest) -> bool:
         user: Any = getattr(request, "user", None)

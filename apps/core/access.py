@@ -16,6 +16,9 @@ class Guard(Protocol):
     def require(self, ctx: Context, capability: str, *, object_type: str, object_id: str) -> None:
         """Return when the caller may; raise PermissionRefused or NotAuthenticated, recorded, when not."""
 
+    def allowed(self, ctx: Context, capability: str) -> bool:
+        """Whether the caller may; nothing is recorded."""
+
     def verified_staff(self, request: HttpRequest) -> bool:
         """Whether a person of the staff, signed in with a second factor, sent ``request``."""
 
@@ -32,6 +35,10 @@ def require(ctx: Context, capability: str, *, object_type: str, object_id: str) 
     if not _guards:
         raise PermissionRefused("nobody is here to check permissions", capability=capability)
     _guards[0].require(ctx, capability, object_type=object_type, object_id=object_id)
+
+
+def allowed(ctx: Context, capability: str) -> bool:
+    return bool(_guards) and _guards[0].allowed(ctx, capability)
 
 
 def verified_staff(request: HttpRequest) -> bool:

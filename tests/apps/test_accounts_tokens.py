@@ -102,8 +102,8 @@ def test_a_token_cannot_step_up_or_issue_tokens() -> None:
     body = {"code": who.fresh_code(), "action": "trading.resume", "object_id": "paper"}
     answer = Client().post("/api/v1/auth/step-up/", body, content_type="application/json", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (403, "step_up_required")
-    body = {"name": "child", "scopes": ["trading.view"]}
-    answer = Client().post("/api/v1/auth/tokens/", body, content_type="application/json", headers=headers)
+    child = {"name": "child", "scopes": ["trading.view"]}
+    answer = Client().post("/api/v1/auth/tokens/", child, content_type="application/json", headers=headers)
     assert answer.status_code == 403
 
 

@@ -17,6 +17,7 @@ from apps.accounts.services.people import (
     create_operator,
     disable_user,
     remove_role,
+    reset_credentials,
 )
 from apps.accounts.services.sessions import end_all_sessions, open_session, revoke_session, sign_out
 from apps.accounts.services.sign_in import sign_in_password, verify_second_factor
@@ -37,6 +38,7 @@ __all__ = [
     "open_session",
     "regenerate_recovery_codes",
     "remove_role",
+    "reset_credentials",
     "revoke_session",
     "revoke_token",
     "sign_in_password",

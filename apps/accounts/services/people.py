@@ -13,7 +13,7 @@ from django.db import transaction
 
 from apps.accounts.devices import TotpDevice, otpauth_uri
 from apps.accounts.domain.roles import Role
-from apps.accounts.models import RoleAssignment, User
+from apps.accounts.models import ApiToken, RoleAssignment, User
 from apps.accounts.permissions import Capability, require
 from apps.accounts.services.factors import regenerate_recovery_codes
 from apps.accounts.services.sessions import end_all_sessions
@@ -90,6 +90,36 @@ def check_password_strength(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise Invalid(" ".join(error.messages), field="password") from error
+
+
+def reset_credentials(ctx: Context, *, username: str) -> NewOperator:
+    """A new password, authenticator and recovery codes for somebody who lost them; sessions and tokens end.
+
+    Needs USERS_MANAGE. NotFound for an unknown name.
+    """
+    require(ctx, Capability.USERS_MANAGE, object_type="user", object_id=username)
+    word = secrets.token_urlsafe(15)
+    with transaction.atomic():
+        user = User.objects.select_for_update().filter(username=username).first()
+        if user is None:
+            raise NotFound(f"no user {username}")
+        user.set_password(word)
+        user.version += 1
+        user.save(update_fields=["password", "version"])
+        TotpDevice.objects.filter(user=user).delete()
+        device, key = TotpDevice.issue(user=user, name="Authenticator", confirmed=True)
+        tokens = ApiToken.objects.filter(user=user, revoked_at=None).update(revoked_at=ctx.now())
+        ended = end_all_sessions(ctx, user=user, reason="credentials reset")
+        codes = regenerate_recovery_codes(ctx, user=user)
+        record(
+            ctx,
+            event="accounts.user.credentials_reset",
+            object_type="user",
+            object_id=str(user.pk),
+            after={"device": device.pk, "ended_sessions": ended, "revoked": tokens},
+        )
+    uri = otpauth_uri(username=username, key=key)
+    return NewOperator(user=user, password=word, otpauth_uri=uri, recovery_codes=codes)
 
 
 def assign_role(ctx: Context, *, user_id: UUID | str, role: Role | str) -> RoleAssignment:

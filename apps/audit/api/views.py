@@ -17,7 +17,7 @@ from apps.audit import selectors
 from apps.audit.api import serializers
 from apps.audit.models import AuditEntry, AuditReport, Checkpoint, VerificationRun
 from apps.audit.services import build_report, render_report, verify
-from apps.audit.services.reports import FORMATS
+from apps.audit.services.reports import FORMATS, attachment
 from apps.core.api.idempotency import idempotent
 from apps.core.api.views import ApiView, ApiViewSet, valid
 from apps.core.errors import Invalid
@@ -112,11 +112,4 @@ class Download(ApiView):
     @extend_schema(responses={(200, media.split(";")[0]): OpenApiTypes.BINARY for media in FORMATS.values()})
     def get(self, _request: Request, report_id: UUID, form: str) -> HttpResponse:
         """One form of a report, the same bytes each time."""
-        report, content = render_report(self.ctx, report_id=report_id, form=form)
-        name = f"gekko-audit-{report.start:%Y%m%dT%H%M%SZ}-{report.end:%Y%m%dT%H%M%SZ}.{form}"
-        headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Content-SHA256": report.digests[form],
-        }
-        return HttpResponse(content, content_type=FORMATS[form], headers=headers)
+        return attachment(*render_report(self.ctx, report_id=report_id, form=form), form=form)

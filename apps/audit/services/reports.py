@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 
 from apps.audit.domain.canonical import canonical_bytes, utc_text
@@ -107,6 +108,17 @@ def render_report(ctx: Context, *, report_id: UUID | str, form: str) -> tuple[Au
     with transaction.atomic():
         _record(ctx, "audit.report.downloaded", report, form=form)
     return report, content
+
+
+def attachment(report: AuditReport, content: bytes, *, form: str) -> HttpResponse:
+    """The bytes as a download."""
+    name = f"gekko-audit-{report.start:%Y%m%dT%H%M%SZ}-{report.end:%Y%m%dT%H%M%SZ}.{form}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "X-Content-SHA256": report.digests[form],
+    }
+    return HttpResponse(content, content_type=FORMATS[form], headers=headers)
 
 
 def _record(ctx: Context, event: str, report: AuditReport, **more: str) -> None:
