@@ -60,7 +60,12 @@ class Heartbeat:
         threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     def stop(self) -> None:
+        """End, and take the heartbeat away: a process that ended well is not a lost one."""
         self._stop.set()
+        try:
+            self._redis.hdel(HEARTBEAT_KEY, self.name)
+        except redis.RedisError as error:
+            log.warning("heartbeat not taken away", error=str(error))
 
     def _run(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):

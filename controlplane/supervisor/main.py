@@ -92,6 +92,10 @@ class Supervisor:
             process.stop()
         self._record()
 
+    def forget_heartbeats(self) -> None:
+        """What an earlier run last said of itself is no sign that a process of this run is lost."""
+        self._redis.delete("gekko:heartbeat")
+
     def _record(self) -> None:
         preflight.record_children(self.state, {p.spec.name: p.pid for p in self.running if p.pid and p.alive()})
 
@@ -201,6 +205,7 @@ def _start_everything(supervisor: Supervisor, screen: Screen) -> None:
         kv = valkey.locate(supervisor.state, port=supervisor.ports.valkey, password=password)
         valkey.prepare(kv)
         supervisor.start(valkey_spec(kv))
+    supervisor.forget_heartbeats()
     prepared = bootstrap("prepare", supervisor)
     for spec in application_specs(supervisor.ports):
         supervisor.start(spec)

@@ -26,7 +26,8 @@ class EmaCross(Strategy[EmaCrossParams]):
         super().__init__(params)
         self._fast_weight = 2.0 / (params.fast + 1)
         self._slow_weight = 2.0 / (params.slow + 1)
-        self._averages: dict[str, tuple[float, float, int]] = {}
+        self._averages: dict[str, list[float]] = {}
+        """Fast average, slow average and number of bars by symbol."""
 
     def on_warm(self, bar: Bar) -> None:
         self._update(bar)
@@ -48,13 +49,13 @@ class EmaCross(Strategy[EmaCrossParams]):
         if lots > 0:
             desk.order(OrderRequest(symbol=bar.symbol, side=side, lots=lots, order_type=OrderType.MARKET))
 
-    def _update(self, bar: Bar) -> tuple[float, float, int]:
-        close = bar.close
-        known = self._averages.get(bar.symbol)
-        if known is None:
-            state = (float(close), float(close), 1)
-        else:
-            fast, slow, count = known
-            state = (fast + (close - fast) * self._fast_weight, slow + (close - slow) * self._slow_weight, count + 1)
-        self._averages[bar.symbol] = state
+    def _update(self, bar: Bar) -> list[float]:
+        close = float(bar.close)
+        state = self._averages.get(bar.symbol)
+        if state is None:
+            self._averages[bar.symbol] = state = [close, close, 1]
+            return state
+        state[0] += (close - state[0]) * self._fast_weight
+        state[1] += (close - state[1]) * self._slow_weight
+        state[2] += 1
         return state

@@ -18,6 +18,7 @@ from workers.engine.market_state import MarketState
 from workers.engine.portfolio.plan import trade_to_target
 from workers.engine.portfolio.sizing import Signal, lots_for_weight, signal_of, target_weight
 from workers.engine.risk.gate import OrderRequest
+from workers.engine.risk.limits import Limits
 from workers.engine.strategy import Fraction, NotNegative, Params, PositiveInt, Strategy, register
 from workers.engine.vocabulary import FeedState, Side
 
@@ -118,7 +119,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             price=market.bid,
             instrument=instrument,
             band=self.params.band,
-            max_lots=limits.max_order_lots.get(market.symbol, 0) if limits else None,
+            max_lots=_most_per_order(limits, market, self.params.offset_ticks) if limits else None,
         )
         if lots == 0:
             return
@@ -150,3 +151,9 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         for order in list(desk.open_orders(market.symbol)):
             if desk.now - order.created >= patience or self._closing(desk, market):
                 desk.cancel(order.client_id, "reprice")
+
+
+def _most_per_order(limits: Limits, market: MarketState, offset_ticks: int) -> int:
+    """Lots that one order may have by the limits on quantity and on value, at the worst price that it may pay."""
+    worst = (market.ask + offset_ticks) * market.line.instrument.lot_value
+    return min(limits.max_order_lots.get(market.symbol, 0), limits.max_order_notional // worst)

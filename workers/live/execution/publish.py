@@ -12,6 +12,7 @@ from workers.engine.config import SECOND_NS
 from workers.engine.instruments import ATOM_DECIMALS, from_atoms, from_money
 from workers.engine.market.view import MarketView
 from workers.engine.market_state import MarketState
+from workers.engine.risk.limits import UNBOUNDED
 from workers.live.execution.loop import TradingLoop
 
 INTERVAL_S: Final = 0.25
@@ -126,10 +127,12 @@ def risk_row(loop: TradingLoop, now: int) -> dict[str, Any]:
             "positions": {
                 symbol: {
                     "used": plain(from_atoms(abs(line.position))),
-                    "limit": plain(from_atoms(limits.max_position.get(symbol, 0))),
-                    "fraction": _fraction(abs(line.position), limits.max_position.get(symbol, 0)),
+                    "limit": plain(from_atoms(limit)),
+                    "fraction": _fraction(abs(line.position), limit),
                 }
                 for symbol, line in books.lines.items()
+                # A symbol without a limit of its own is bounded by value alone.
+                if (limit := limits.max_position.get(symbol, 0)) < UNBOUNDED
             },
         }
     return row
