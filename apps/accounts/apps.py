@@ -13,4 +13,5 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("apps.accounts.api.authentication")
+        import_module("apps.accounts.api.openapi")
         import_module("apps.accounts.guard")

@@ -10,7 +10,7 @@ from django.db import models
 from knox.models import AbstractAuthToken
 
 from apps.accounts.devices import RecoveryCodeDevice, TotpDevice
-from apps.accounts.domain.roles import Role
+from apps.accounts.domain.roles import ROLE_CHOICES
 from apps.core.ids import new_id
 
 __all__ = [
@@ -41,7 +41,7 @@ class RoleAssignment(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="role_assignments")
-    role = models.CharField(max_length=32, choices=[(role.value, role.value) for role in Role])
+    role = models.CharField(max_length=32, choices=ROLE_CHOICES)
     assigned_at = models.DateTimeField()
     assigned_by = models.CharField(max_length=150)
 

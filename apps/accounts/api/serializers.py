@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.domain.roles import Role
+from apps.accounts.domain.roles import ROLE_CHOICES
 from apps.accounts.models import ApiToken, User, UserSession
 
 
@@ -121,8 +121,15 @@ class IssuedTokenOutput(TokenOutput):
         fields = (*TokenOutput.Meta.fields, "token")  # type: ignore[assignment]  # one field longer than its base
 
 
+class RoleField(serializers.ChoiceField):
+    """One of the roles."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(choices=ROLE_CHOICES, **more)
+
+
 class RoleInput(serializers.Serializer[Any]):
-    role = serializers.ChoiceField(choices=[role.value for role in Role])
+    role = RoleField()
 
 
 class UserOutput(serializers.ModelSerializer[User]):
@@ -138,7 +145,7 @@ class UserOutput(serializers.ModelSerializer[User]):
 
 class UserInput(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
-    roles = serializers.ListField(child=serializers.ChoiceField(choices=[role.value for role in Role]), min_length=1)
+    roles = serializers.ListField(child=RoleField(), min_length=1)
 
 
 class NewUserOutput(serializers.Serializer[Any]):

@@ -40,6 +40,8 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+ROLE_CHOICES: Final = [(role.value, role.value) for role in Role]
+
 _C = Capability
 _VIEW: Final = frozenset({_C.TRADING_VIEW, _C.DEPLOY_VIEW, _C.INCIDENT_VIEW, _C.POLICY_VIEW, _C.FLEET_VIEW})
 _ACT: Final = _VIEW | {_C.TRADING_HALT, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.audit.models import AuditEntry, AuditReport, Checkpoint, VerificationRun
 
 
+@extend_schema_field(OpenApiTypes.STR)
 class HexField(serializers.Field[Any, Any, Any, Any]):
     """Bytes as hex digits; read only."""
 

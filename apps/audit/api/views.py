@@ -109,7 +109,10 @@ class Reports(ApiViewSet):
 class Download(ApiView):
     throttle_scope = "export"
 
-    @extend_schema(responses={(200, media.split(";")[0]): OpenApiTypes.BINARY for media in FORMATS.values()})
+    @extend_schema(
+        operation_id="audit_report_download",
+        responses={(200, media.split(";")[0]): OpenApiTypes.BINARY for media in FORMATS.values()},
+    )
     def get(self, _request: Request, report_id: UUID, form: str) -> HttpResponse:
         """One form of a report, the same bytes each time."""
         return attachment(*render_report(self.ctx, report_id=report_id, form=form), form=form)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
 PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "description": "RFC 9457 problem details",
@@ -20,6 +24,21 @@ PROBLEM: Final[dict[str, Any]] = {
     },
 }
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
+_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="8 to 128 visible ASCII characters; a repeat with the same key gets the first answer",
+)
+
+
+class GekkoSchema(AutoSchema):
+    """Adds the header that ``@idempotent`` methods want."""
+
+    def get_override_parameters(self) -> list[Any]:
+        handler = getattr(self.view, getattr(self.view, "action", None) or self.method.lower(), None)
+        return [_KEY] if getattr(handler, "idempotent", False) else []
 
 
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
-from drf_spectacular.openapi import AutoSchema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import JSONParser
@@ -22,6 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 from apps.core.api import problems
 from apps.core.api.context import context_of
 from apps.core.api.pagination import Cursor
+from apps.core.api.schema import GekkoSchema
 from apps.core.api.throttles import AddressThrottle, CallerThrottle
 from apps.core.api.versions import with_etag
 from apps.core.context import Context
@@ -50,7 +50,7 @@ class ApiBase:
     permission_classes: Any = (IsAuthenticated,)
     throttle_classes: Any = (AddressThrottle, CallerThrottle)
     pagination_class: Any = Cursor
-    schema: Any = AutoSchema()
+    schema: Any = GekkoSchema()
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         return [import_string(path)() for path in getattr(settings, "GEKKO_AUTHENTICATION", AUTHENTICATION)]
