@@ -24,6 +24,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
 Say = Callable[[str], None]
 STRATEGY = "forecast_portfolio"
 INPUT_BARS = 64
+# Enough to see the desk at work within seconds, and little enough that fees do not reach the daily loss limit.
+PAPER_PARAMS = {"input_size": INPUT_BARS, "min_order_interval_s": 15.0, "band": 0.5, "min_confidence": 0.51}
+PAPER_LIMITS = {"target_gross_fraction": "0.1"}
 TRAINING_LIMIT_S = 300
 HEALTHY_LIMIT_S = 120
 POLL_S = 0.5
@@ -104,7 +107,7 @@ def deploy(say: Say) -> dict[str, Any]:
     market = market_of_venue()
     venue = settings.GEKKO_VENUE_NAME
     ensure_venue(ctx, name=venue, mode=settings.GEKKO_MODE, market=market["market"], label=market["label"])
-    limits = ensure_default_limits(ctx)
+    limits = ensure_default_limits(ctx, overrides=PAPER_LIMITS if settings.GEKKO_MODE == "paper" else None)
     facts = {"market": market["label"], "mode": settings.GEKKO_MODE, "strategy": STRATEGY}
     if settings.GEKKO_MODE != "paper":
         return {**facts, "strategy": "none: live trading is started by people"}
@@ -171,7 +174,7 @@ def start_first_run(ctx: Any, *, venue: str, market: dict[str, Any], digest: str
     release = create_release(
         ctx,
         strategy=STRATEGY,
-        params={"input_size": INPUT_BARS},
+        params=PAPER_PARAMS,
         model_digest=digest,
         limits_version=limits_version,
         instruments=market["symbols"],

@@ -57,6 +57,7 @@ class Ports:
         return fixed | metrics
 
 
+PAPER_FEES = {"GEKKO_VENUE_MAKER_FEE": "0", "GEKKO_VENUE_TAKER_FEE": "0.0001"}
 METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4}
 
 
@@ -122,6 +123,7 @@ def application_specs(ports: Ports) -> list[ProcessSpec]:
             "venue",
             (python, "-m", "workers.live.paper_venue"),
             http_ready(f"http://127.0.0.1:{ports.venue}/healthz"),
+            {name: os.environ.get(name, fee) for name, fee in PAPER_FEES.items()},
         ),
         worker("gpu", "gpu", "--pool", "threads", "-c", "2", "-I", "workers.live.gpu_worker"),
         worker("control", "control", "--pool", "threads", "-c", "4", "-B", "-I", "controlplane.control_worker"),
