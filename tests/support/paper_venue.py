@@ -38,10 +38,16 @@ QUICK: dict[str, Any] = {
 class Running:
     """A venue that serves, its address, and a client."""
 
-    def __init__(self, venue: Venue, url: str, http: aiohttp.ClientSession) -> None:
-        self.venue = venue
+    def __init__(self, venue: Venue | None, url: str, http: aiohttp.ClientSession) -> None:
+        self._venue = venue
         self.url = url
         self.http = http
+
+    @property
+    def venue(self) -> Venue:
+        """The venue itself, when it runs in this process."""
+        assert self._venue is not None
+        return self._venue
 
     async def call(self, method: str, path: str, *, signed: bool = True, **params: Any) -> tuple[int, Any]:
         """One request as Binance wants it; answers status and body."""

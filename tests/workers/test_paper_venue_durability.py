@@ -76,7 +76,7 @@ async def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path) -> No
     async with aiohttp.ClientSession() as http:
         process = await start()
         await reachable(http, url)
-        venue = Running(None, url, http)  # type: ignore[arg-type]  # the venue lives in the other process
+        venue = Running(None, url, http)
         for number in range(12):
             status, _ = await venue.order(newClientOrderId=f"n{number}")
             assert status == 200

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.paper_venue import running
+from workers.engine.execution.matching import MatchingEngine
+from workers.engine.vocabulary import Side
 from workers.live.paper_venue.config import ConfigError, MarketKind, VenueConfig
+from workers.live.paper_venue.hub import Hub
+from workers.live.paper_venue.market import Market
 from workers.live.paper_venue.sources import bars
 from workers.live.paper_venue.sources.choose import choose
 from workers.live.paper_venue.sources.live import LiveSource
@@ -103,6 +107,33 @@ def test_a_pass_over_bars_can_start_later() -> None:
 @needs_recordings
 def test_a_recording_is_played_by_the_exchanges_rules() -> None:
     check_book(RecordingSource(RECORDINGS, VenueConfig()), 12_000)
+
+
+@needs_recordings
+def test_the_book_that_is_matched_against_equals_the_book_that_is_shown() -> None:
+    source = RecordingSource(RECORDINGS, VenueConfig())
+    engine = MatchingEngine(source.instruments, {})
+    market = Market(engine, source.instruments, hub=Hub(), on_reports=lambda _: None)
+    market.begin(1, 0, 0)
+    tops: dict[str, int] = {}
+    compared = 0
+    for offset, frame in islice(source.session(1, 0).frames, 20_000):
+        if not market.open:
+            market.show(frame, 0)
+            if all(shown.last_id for shown in market.listings.values()):
+                market.start_trading(1)
+            continue
+        market.apply(frame, offset)
+        if isinstance(frame, TopFrame):
+            tops[frame.symbol] = frame.update_id
+        if isinstance(frame, DepthFrame) and tops.get(frame.symbol, 0) <= frame.last_id:
+            shown = market.listings[frame.symbol]
+            for side, levels in ((Side.BUY, shown.bids), (Side.SELL, shown.asks)):
+                book = engine.book(frame.symbol, side)
+                assert len(book) == len(levels)
+                assert dict(book.levels(50)).items() <= dict(shown.grid.levels(list(levels.items()))).items()
+            compared += 1
+    assert compared > 1000
 
 
 @needs_recordings
