@@ -190,8 +190,9 @@ def test_stepwise_valuation_equals_a_fresh_one(journal: list[e.JournalEvent], at
             valuation.refresh(touched)
         if number == len(journal) // 2:
             for line in books.lines.values():
-                line.mark = at.get(line.symbol, 0)
-                valuation.refresh(line)
+                valuation.mark(line, at.get(line.symbol, 0))
+    for line in books.lines.values():
+        valuation.mark(line, 77)
     stepwise = (valuation.value, valuation.gross, valuation.unmarked, valuation.equity)
     fresh = Valuation(books)
     assert stepwise == (fresh.value, fresh.gross, fresh.unmarked, fresh.equity)

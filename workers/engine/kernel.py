@@ -57,6 +57,7 @@ from workers.engine.events import (
     Trade,
     TradingStateChanged,
 )
+from workers.engine.forecast_batch import ForecastBatch, closes_at
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, RequestForecast, Resync
@@ -78,16 +79,15 @@ class Kernel:
         self.gaps = 0
         """How often the process was found to have been paused."""
         self._clock = clock
+        self._max_pause = config.max_pause_ns
         self._desk = Desk(config, self.books, clock)
         self._strategy: Strategy[Any] | None = None
         self._due = 0
         self._breached = False
         self._interval = 0
         self._lookback = 0
-        self._batch_end = 0
-        self._batch_asked = 0
-        self._batch_since = 0
-        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = False
+        self._batch = ForecastBatch(config.forecast_grace_ns)
+        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
 
     @property
     def desk(self) -> Desk:
@@ -259,7 +259,8 @@ class Kernel:
             if self._hear_bar and market.traded and self._strategy is not None:
                 self._strategy.on_bar(self._desk, bar)
             if self._lookback:
-                self._bar_closed(bar.ts_event, now)
+                self._batch.closed(bar.ts_event, now)
+                self._ask_forecasts(now)
         return self._effects()
 
     def warm_bar(self, bar: Bar) -> None:
@@ -317,16 +318,17 @@ class Kernel:
             self._watch_loss()
             if self._strategy is not None:
                 self._strategy.on_fill(self._desk, event)
-        order = self.books.orders.get(getattr(event, "client_id", ""))
-        if order is not None and self._strategy is not None:
-            self._strategy.on_order(self._desk, order)
+        if self._hear_order and self._strategy is not None:
+            order = self.books.orders.get(getattr(event, "client_id", ""))
+            if order is not None:
+                self._strategy.on_order(self._desk, order)
         return self._effects()
 
     def on_timer(self, now: int) -> Effects:
         """Time passed; call it several times a second in live trading."""
         self._enter(now)
-        if self._batch_end > self._batch_asked and now - self._batch_since >= self.config.forecast_grace_ns:
-            self._ask_forecasts(self._batch_end)
+        if self._lookback:
+            self._ask_forecasts(now)
         if self._hear_timer and self._strategy is not None:
             self._strategy.on_timer(self._desk)
         return self._effects()
@@ -357,7 +359,7 @@ class Kernel:
         desk = self._desk
         if self._clock is not None:
             desk.entered = self._clock()
-        if self.config.max_pause_ns and desk.now and abs(now - desk.now) > self.config.max_pause_ns:
+        if self._max_pause and desk.now and abs(now - desk.now) > self._max_pause:
             self._gap(now)
         desk.now = now
         if now >= self._due:
@@ -396,23 +398,24 @@ class Kernel:
 
     def _mark(self, market: MarketState, ticks: int) -> None:
         line = market.line
-        if line.mark == ticks:
-            return
-        line.mark = ticks
-        if line.position or line.open_buy or line.open_sell:
-            self._desk.valuation.refresh(line)
-            self._watch_loss()
+        if line.mark != ticks:
+            self._desk.valuation.mark(line, ticks)
+            if line.position:
+                self._watch_loss()
 
     def _watch_loss(self) -> None:
         """Follow the high-water mark; halt when the day's loss or the drawdown has reached its limit."""
         valuation, limits = self._desk.valuation, self._desk.risk.limits
         if valuation.unmarked:
             return
-        pnl = valuation.pnl
-        valuation.peak = max(valuation.peak, pnl)
+        pnl, drawdown = valuation.pnl, 0
+        if pnl >= valuation.peak:
+            valuation.peak = pnl
+        else:
+            drawdown = valuation.peak - pnl
         if limits is None:
             return
-        drawdown, loss = valuation.peak - pnl, self.books.day_start - pnl
+        loss = self.books.day_start - pnl
         if drawdown < limits.max_drawdown and loss < limits.max_daily_loss:
             self._breached = False
         elif not self._breached:
@@ -454,6 +457,7 @@ class Kernel:
         self._hear_top = overrides(strategy, "on_top")
         self._hear_trade = overrides(strategy, "on_trade")
         self._hear_timer = overrides(strategy, "on_timer")
+        self._hear_order = overrides(strategy, "on_order")
         self._mark_traded()
         strategy.on_start(self._desk)
 
@@ -463,7 +467,7 @@ class Kernel:
         for market in self._desk.markets.values():
             market.closes.clear()
             market.bar_end = 0
-        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = False
+        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
         self._mark_traded()
 
     def _mark_traded(self) -> None:
@@ -471,19 +475,10 @@ class Kernel:
         for symbol, market in self._desk.markets.items():
             market.traded = run is not None and symbol in run.instruments
 
-    def _bar_closed(self, as_of: int, now: int) -> None:
-        """Ask for forecasts once every traded instrument's bar has closed; the timer asks without the late ones."""
-        if as_of > self._batch_end:
-            self._batch_end, self._batch_since = as_of, now
-        if as_of > self._batch_asked and all(m.bar_end >= as_of for m in self._desk.markets.values() if m.traded):
-            self._ask_forecasts(as_of)
-
-    def _ask_forecasts(self, as_of: int) -> None:
-        self._batch_asked = as_of
-        closes: dict[str, tuple[float, ...]] = {}
-        for symbol, market in self._desk.markets.items():
-            if market.traded and market.bar_end == as_of and len(market.closes) >= self._lookback:
-                tick = float(market.line.instrument.tick)
-                closes[symbol] = tuple(ticks * tick for ticks in list(market.closes)[-self._lookback :])
-        if closes and self.books.run is not None:
-            self._desk.out.append(RequestForecast(as_of, self._interval, self.books.run.model_digest, closes))
+    def _ask_forecasts(self, now: int) -> None:
+        traded = [market for market in self._desk.markets.values() if market.traded]
+        as_of = self._batch.due(traded, now)
+        run = self.books.run
+        closes = closes_at(traded, as_of, self._lookback) if as_of else None
+        if closes and run is not None:
+            self._desk.out.append(RequestForecast(as_of, self._interval, run.model_digest, closes))

@@ -13,12 +13,13 @@ and with marks, ``equity == capital + realised + unrealised - fees``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
 from workers.engine import events as e
 from workers.engine.accounting.line import Line
+from workers.engine.accounting.records import Anomaly, Run, line_snapshot, report_of
 from workers.engine.config import DAY_NS
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
@@ -30,28 +31,6 @@ Touched = tuple[Line, ...]
 
 class BooksError(ValueError):
     """An event that cannot belong to these books, such as an instrument in a second quote asset."""
-
-
-class Anomaly(msgspec.Struct, frozen=True):
-    """Something that should not happen and is kept in sight: an overfill, a fill after the end, a foreign fill."""
-
-    ts: int
-    kind: str
-    client_id: str
-    detail: str
-
-
-class Run(msgspec.Struct, frozen=True):
-    """The run that is trading, as it was started."""
-
-    run_id: str
-    release: str
-    strategy: str
-    params: dict[str, Any]
-    model_digest: str
-    limits_version: int
-    instruments: tuple[str, ...]
-    interval_ns: int
 
 
 class Books:
@@ -157,7 +136,7 @@ class Books:
             return True
         if type(event) is e.OrderAccepted and order.venue_order_id != event.venue_order_id:
             return True
-        return next_status(order.status, _report_of(event)) is not order.status
+        return next_status(order.status, report_of(event)) is not order.status
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
@@ -169,7 +148,7 @@ class Books:
             "anomalies": msgspec.to_builtins(self.anomalies),
             "trades": sorted(self.trades),
             "orders": {key: msgspec.to_builtins(order) for key, order in sorted(self.orders.items())},
-            "lines": {symbol: _line_snapshot(line) for symbol, line in sorted(self.lines.items())},
+            "lines": {symbol: line_snapshot(line) for symbol, line in sorted(self.lines.items())},
         }
 
     # -- changing
@@ -337,7 +316,8 @@ class Books:
         line.unknown += (status is OrderStatus.UNKNOWN) - (order.status is OrderStatus.UNKNOWN)
         order.status = status
         order.open = status.is_open
-        self._count(line, order)
+        if not order.open or order.counted != order.remaining:
+            self._count(line, order)
 
     def _count(self, line: Line, order: Order) -> None:
         opened, held = line.count(order)
@@ -478,23 +458,3 @@ def replay(journal: Sequence[e.JournalEvent]) -> Books:
     for event in journal:
         books.apply(event)
     return books
-
-
-def _report_of(event: e.JournalEvent) -> Report:
-    if type(event) is e.OrderEnded:
-        return ENDED[event.status]
-    return _REPORTS[type(event)]
-
-
-def _line_snapshot(line: Line) -> dict[str, Any]:
-    valuation = {"mark", "value", "worst", "instrument", "open"}
-    plain = {name: getattr(line, name) for name in line.__slots__ if name not in valuation}
-    return {**plain, "open": list(line.open), "instrument": msgspec.to_builtins(line.instrument)}
-
-
-_REPORTS: Final[dict[type, Report]] = {
-    e.OrderSent: Report.SENT,
-    e.OrderAccepted: Report.ACCEPTED,
-    e.OrderRejected: Report.REJECTED,
-    e.OrderUnknown: Report.UNKNOWN,
-}

@@ -52,6 +52,21 @@ class Valuation:
         line.value = value
         line.worst = worst
 
+    def mark(self, line: Line, ticks: int) -> None:
+        """Move the line's mark; the same as setting it and ``refresh``, and quicker where nothing is open."""
+        change = ticks - line.mark
+        if line.position > 0 and not (line.unpriced or line.open) and line.mark and ticks:
+            worth = line.position * change * line.value_factor
+            line.mark = ticks
+            line.value += worth
+            line.worst += worth
+            self.value += worth
+            self.gross += worth
+            return
+        line.mark = ticks
+        if line.position or line.open:
+            self.refresh(line)
+
     def roll_day(self) -> None:
         """Take the end of the day that the books are in."""
         self.day_end = (self.books.day + 1) * DAY_NS

@@ -1,0 +1,55 @@
+"""Small records of the books: the run that is on, anomalies, and what an event reports about an order."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from workers.engine import events as e
+from workers.engine.accounting.line import Line
+from workers.engine.execution.orders import ENDED, Report
+
+
+class Anomaly(msgspec.Struct, frozen=True):
+    """Something that should not happen and is kept in sight: an overfill, a fill after the end, a foreign fill."""
+
+    ts: int
+    kind: str
+    client_id: str
+    detail: str
+
+
+class Run(msgspec.Struct, frozen=True):
+    """The run that is trading, as it was started."""
+
+    run_id: str
+    release: str
+    strategy: str
+    params: dict[str, Any]
+    model_digest: str
+    limits_version: int
+    instruments: tuple[str, ...]
+    interval_ns: int
+
+
+_REPORTS: Final[dict[type, Report]] = {
+    e.OrderSent: Report.SENT,
+    e.OrderAccepted: Report.ACCEPTED,
+    e.OrderRejected: Report.REJECTED,
+    e.OrderUnknown: Report.UNKNOWN,
+}
+
+
+def report_of(event: e.JournalEvent) -> Report:
+    """What the event reports about its order; KeyError for one that reports nothing."""
+    if type(event) is e.OrderEnded:
+        return ENDED[event.status]
+    return _REPORTS[type(event)]
+
+
+def line_snapshot(line: Line) -> dict[str, Any]:
+    """All of a line that the journal determines, in plain types."""
+    valuation = {"mark", "value", "worst", "instrument", "open"}
+    plain = {name: getattr(line, name) for name in line.__slots__ if name not in valuation}
+    return {**plain, "open": list(line.open), "instrument": msgspec.to_builtins(line.instrument)}
