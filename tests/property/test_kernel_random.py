@@ -30,7 +30,14 @@ steps = st.tuples(st.sampled_from(KINDS), st.sampled_from(SYMBOLS), st.integers(
 
 def start(style: str) -> Rig:
     rig = Rig()
-    params = {"input_size": 2, "target_volatility": 50.0, "style": style, "min_order_interval_s": 0.5}
+    params: dict[str, Any] = {
+        "input_size": 2,
+        "target_volatility": 50.0,
+        "style": style,
+        "min_order_interval_s": 0.5,
+        "max_weight": 0.5,
+        "min_hold_s": 1.0,
+    }
     rig.open(plan=rig.plan("forecast_portfolio", params=params, model_digest="m1"))
     for symbol in SYMBOLS:
         rig.top(symbol, MIDDLE[symbol] - 1, MIDDLE[symbol] + 1)

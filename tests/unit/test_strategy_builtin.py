@@ -195,7 +195,7 @@ def test_bars_of_another_interval_are_not_the_strategys() -> None:
 
 def portfolio_rig(limits: dict[str, Any] | None = None, **params: Any) -> Rig:
     rig = Rig([BTC])
-    settings = {"input_size": 4, "target_volatility": 50.0, "min_confidence": 0.5, **params}
+    settings = {"input_size": 4, "target_volatility": 50.0, "max_weight": 0.5, "min_hold_s": 0.0, **params}
     plan = rig.plan("forecast_portfolio", params=settings, model_digest="m1")
     rig.open(plan=plan, limits={**LIMITS, **(limits or {})})
     rig.top("BTCUSDT", 99_99, 100_01)
@@ -253,6 +253,54 @@ def test_forecasts_of_another_model_or_older_ones_are_dropped() -> None:
     hear(rig, forecast(rig.now, mu=-0.1))
     hear(rig, forecast(rig.now - SECOND_NS, mu=0.1))
     assert rig.sent == []
+
+
+@pytest.mark.parametrize(
+    "params", [{"min_confidence": 0.95}, {"min_edge_bps": 21.0}, {"kelly_fraction": 0.0}, {"max_weight": 0.00009}]
+)
+def test_doubt_or_too_small_an_edge_buys_nothing(params: dict[str, Any]) -> None:
+    rig = portfolio_rig(**params)
+    hear(rig, forecast(rig.now))
+    assert rig.sent == []
+
+
+def test_a_position_is_held_in_doubt_and_for_a_while() -> None:
+    rig = portfolio_rig(min_hold_s=30.0, exit_confidence=0.7)
+    hear(rig, forecast(rig.now))
+    rig.fill(rig.sent[0].intent.client_id, 100_000, 100_01)
+    rig.wait(10)
+    hear(rig, forecast(rig.now, mu=-0.01))
+    assert len(rig.sent) == 1, "too early"
+    rig.wait(20)
+    hear(rig, forecast(rig.now, mu=-0.01, confidence=0.6))
+    assert len(rig.sent) == 1, "in doubt"
+    rig.wait(1).top("BTCUSDT", 99_99, 100_01)
+    hear(rig, forecast(rig.now, mu=-0.01))
+    assert [x.intent.side for x in rig.sent] == [Side.BUY, Side.SELL]
+
+
+def test_orders_are_cut_to_what_the_limits_let_pass() -> None:
+    """Each order passes the gate, and together they reach the target."""
+    limits = {"max_order_notional": "33", "max_gross_notional": "80", "max_order_qty": {}}
+    rig = portfolio_rig(limits, band=0.0)
+    for _ in range(6):
+        hear(rig, forecast(rig.now))
+        if len(rig.sent) > rig.books.fills:
+            intent = rig.sent[-1].intent
+            rig.fill(intent.client_id, intent.lots, intent.price)
+        rig.wait(3).top("BTCUSDT", 99_99, 100_01)
+    assert not any(isinstance(event, e.OrderDenied) for event in rig.journal)
+    assert len(rig.sent) == 3
+    worth = rig.books.lines["BTCUSDT"].position * 100_02 * BTC.value_factor
+    assert 79 * 10**16 < worth <= 80 * 10**16
+
+
+def test_a_forecast_that_makes_no_sense_is_dropped_and_counted() -> None:
+    rig = portfolio_rig()
+    hear(rig, forecast(rig.now, confidence=math.nan))
+    assert rig.sent == []
+    assert rig.kernel.forecasts_refused == 1
+    assert "finite" in rig.kernel.forecast_refusal
 
 
 def test_it_looks_at_most_once_per_interval() -> None:

@@ -58,6 +58,11 @@ class Desk:
         return self.valuation.equity
 
     @property
+    def free_cash(self) -> int:
+        """Cash in money units that no open order has reserved."""
+        return self.books.cash - self.books.reserved
+
+    @property
     def interval_ns(self) -> int:
         """Bar interval of the run, 0 when none was named."""
         return self.books.run.interval_ns if self.books.run else 0

@@ -60,6 +60,7 @@ from workers.engine.events import (
 from workers.engine.forecast_batch import ForecastBatch, closes_at
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
+from workers.engine.portfolio.sizing import signal_of
 from workers.engine.ports import Clock, Effects, RequestForecast, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
 from workers.engine.strategy import Strategy, build, overrides
@@ -78,6 +79,9 @@ class Kernel:
         self.books = Books()
         self.gaps = 0
         """How often the process was found to have been paused."""
+        self.forecasts_refused = 0
+        self.forecast_refusal = ""
+        """What was wrong with the last forecast that was refused."""
         self._clock = clock
         self._max_pause = config.max_pause_ns
         self._desk = Desk(config, self.books, clock)
@@ -253,7 +257,7 @@ class Kernel:
             market.reference = bar.close
             market.reference_ts = bar.ts_recv
             self._mark(market, bar.close)
-        if bar.interval_ns == self._interval:
+        if bar.interval_ns == self._interval and bar.ts_event > market.bar_end:
             market.closes.append(bar.close)
             market.bar_end = bar.ts_event
             if self._hear_bar and market.traded and self._strategy is not None:
@@ -288,10 +292,16 @@ class Kernel:
         return self._effects()
 
     def on_forecast(self, forecast: Forecast, now: int) -> Effects:
-        """A forecast came back; an older one than we have, or one of another model, is dropped."""
+        """A forecast came back; one that is not newer, of another model, or makes no sense is dropped."""
         self._enter(now)
         market, run = self._desk.markets.get(forecast.symbol), self.books.run
         if market is None or run is None or (run.model_digest and forecast.model_digest != run.model_digest):
+            return self._effects()
+        try:
+            signal_of(forecast)
+        except ValueError as error:
+            self.forecasts_refused += 1
+            self.forecast_refusal = str(error)
             return self._effects()
         if market.forecast is None or forecast.as_of > market.forecast.as_of:
             market.forecast = forecast

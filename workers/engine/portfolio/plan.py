@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from workers.engine.accounting.line import FEE_SCALE, Line
 from workers.engine.instruments import Instrument
+from workers.engine.risk.limits import Limits
+
+
+def largest_order(line: Line, limits: Limits, *, price: int) -> int:
+    """Lots that one order at ``price`` may have under the limits on quantity and value."""
+    by_value = limits.max_order_notional // (price * line.lot_value)
+    return min(limits.max_order_lots.get(line.symbol, 0), by_value, line.instrument.max_lots)
+
+
+def largest_position(line: Line, limits: Limits, *, price: int, free: int, share: int) -> int:
+    """Lots to hold at most: the position limit, one ``share``-th of the gross limit, and what ``free`` cash can add."""
+    affordable = free * FEE_SCALE // ((FEE_SCALE + line.fee_rate) * price * line.lot_value)
+    held = max(line.position, 0) // line.lot_atoms
+    by_gross = limits.max_gross // (share * price * line.lot_value)
+    return max(min(limits.max_position.get(line.symbol, 0) // line.lot_atoms, by_gross, held + affordable), 0)
 
 
 def trade_to_target(

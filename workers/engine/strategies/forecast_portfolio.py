@@ -1,7 +1,8 @@
 """Hold what the forecasts favour: long or flat on each instrument, sized by a volatility target.
 
-Acts on the newest fresh forecast of each instrument and holds without one. Each order is small, bounded in price, and
-carries the signal that it came from. Before a session closes everything is sold.
+Acts on the newest fresh forecast of each instrument and holds without one, or when the forecast is in doubt: it enters
+on a confident rise above ``min_edge_bps``, and leaves on a confident fall, not before ``min_hold_s``. Each order is
+bounded in price and carries the signal that it came from. Before a session closes everything is sold.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from workers.engine.desk import Desk
 from workers.engine.events import Forecast, TopOfBook
 from workers.engine.execution.plan import Placement, rest, take
 from workers.engine.market_state import MarketState
-from workers.engine.portfolio.plan import trade_to_target
+from workers.engine.portfolio.plan import largest_order, largest_position, trade_to_target
 from workers.engine.portfolio.sizing import Signal, lots_for_weight, signal_of, target_weight
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.risk.limits import Limits
@@ -24,17 +25,24 @@ from workers.engine.vocabulary import FeedState, Side
 
 
 class ForecastPortfolioParams(Params, frozen=True):
-    """``input_size`` must be the model's. Volatility is annual; ``band`` is relative; offsets are in ticks."""
+    """``input_size`` must be the model's. Volatility is annual, weights are fractions of equity, ``band`` is relative.
+
+    ``min_edge_bps`` is not raised to the cost of trading by default: on paper the loop is to be seen at work.
+    """
 
     input_size: PositiveInt = 64
     target_volatility: NotNegative = 0.20
     kelly_fraction: Fraction = 0.5
+    max_weight: Fraction = 0.05
     min_confidence: Fraction = 0.52
+    exit_confidence: Fraction = 0.52
+    min_edge_bps: NotNegative = 0.0
     band: NotNegative = 0.25
     style: Literal["take", "rest"] = "take"
     offset_ticks: Annotated[int, msgspec.Meta(ge=0)] = 1
     reprice_after_s: NotNegative = 5.0
     min_order_interval_s: NotNegative = 2.0
+    min_hold_s: NotNegative = 30.0
     flatten_before_s: NotNegative = 20.0
 
 
@@ -46,6 +54,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         super().__init__(params)
         self._next_look: dict[str, int] = {}
         self._next_order: dict[str, int] = {}
+        self._hold_until: dict[str, int] = {}
         self._interval = int(params.min_order_interval_s * SECOND_NS)
 
     @property
@@ -65,7 +74,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
                 self._look(desk, desk.market(symbol))
 
     def _look(self, desk: Desk, market: MarketState) -> None:
-        if market.feed is not FeedState.LIVE or not market.bid or not market.ask:
+        if market.feed is not FeedState.LIVE or not market.bid or not market.ask or desk.limits is None:
             return
         if desk.busy(market.symbol):
             self._reprice(desk, market)
@@ -74,13 +83,25 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         if desk.now < self._next_order.get(market.symbol, 0):
             return
         if self._closing(desk, market):
-            self._go_to(desk, market, 0, None, {"why": "session closes"})
+            self._go_to(desk, market, desk.limits, 0, forecast=None, decision={"why": "session closes"})
             return
         forecast = desk.fresh_forecast(market.symbol)
-        if forecast is None:
+        if forecast is not None:
+            self._follow(desk, market, desk.limits, forecast)
+
+    def _closing(self, desk: Desk, market: MarketState) -> bool:
+        return 0 < market.closes_at <= desk.now + int(self.params.flatten_before_s * SECOND_NS)
+
+    def _follow(self, desk: Desk, market: MarketState, limits: Limits, forecast: Forecast) -> None:
+        params, signal = self.params, signal_of(forecast)
+        if signal.mu > 0.0 and signal.mu * 1e4 >= params.min_edge_bps and signal.confidence >= params.min_confidence:
+            target, weight = self._target(desk, market, limits, signal)
+        elif signal.mu < 0.0 and signal.confidence >= params.exit_confidence:
+            target, weight = 0, 0.0
+        else:
             return
-        signal = signal_of(forecast)
-        target, weight = self._target(desk, market, signal)
+        if target < desk.position(market.symbol) and desk.now < self._hold_until.get(market.symbol, 0):
+            return
         decision = {
             "why": "forecast",
             "mu": signal.mu,
@@ -89,41 +110,44 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             "weight": weight,
             "target_lots": target,
         }
-        self._go_to(desk, market, target, forecast, decision)
+        self._go_to(desk, market, limits, target, forecast=forecast, decision=decision)
 
-    def _closing(self, desk: Desk, market: MarketState) -> bool:
-        return 0 < market.closes_at <= desk.now + int(self.params.flatten_before_s * SECOND_NS)
-
-    def _target(self, desk: Desk, market: MarketState, signal: Signal) -> tuple[int, float]:
-        limits, line = desk.limits, market.line
-        if limits is None:
-            return desk.position(market.symbol), 0.0
-        cap = float(limits.target_gross_fraction) / max(len(desk.traded), 1)
+    def _target(self, desk: Desk, market: MarketState, limits: Limits, signal: Signal) -> tuple[int, float]:
+        line, share, price = market.line, max(len(desk.traded), 1), market.ask + self.params.offset_ticks
         weight = target_weight(
             signal,
             target_volatility=self.params.target_volatility,
             kelly_fraction=self.params.kelly_fraction,
             min_confidence=self.params.min_confidence,
-            cap=cap,
+            cap=min(float(limits.target_gross_fraction) / share, self.params.max_weight),
         )
-        lots = lots_for_weight(weight, equity=desk.equity, price=market.ask, lot_value=line.lot_value)
-        return min(lots, limits.max_position.get(market.symbol, 0) // line.lot_atoms), weight
+        lots = lots_for_weight(weight, equity=desk.equity, price=price, lot_value=line.lot_value)
+        most = largest_position(line, limits, price=price, free=desk.free_cash, share=share)
+        return min(lots, most), weight
 
     def _go_to(
-        self, desk: Desk, market: MarketState, target: int, forecast: Forecast | None, decision: dict[str, Any]
+        self,
+        desk: Desk,
+        market: MarketState,
+        limits: Limits,
+        target: int,
+        *,
+        forecast: Forecast | None,
+        decision: dict[str, Any],
     ) -> None:
-        limits, instrument = desk.limits, market.line.instrument
         lots = trade_to_target(
             desk.position(market.symbol),
             target,
             price=market.bid,
-            instrument=instrument,
+            instrument=market.line.instrument,
             band=self.params.band,
-            max_lots=_most_per_order(limits, market, self.params.offset_ticks) if limits else None,
+            max_lots=largest_order(market.line, limits, price=market.ask + self.params.offset_ticks),
         )
         if lots == 0:
             return
         self._next_order[market.symbol] = desk.now + self._interval
+        if lots > 0:
+            self._hold_until[market.symbol] = desk.now + int(self.params.min_hold_s * SECOND_NS)
         side = Side.BUY if lots > 0 else Side.SELL
         placed = self._place(market, side, urgent=forecast is None)
         desk.order(
