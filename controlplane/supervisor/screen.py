@@ -24,6 +24,15 @@ def qr_text(data: str) -> str:
     return out.getvalue()
 
 
+def _add_credentials(table: Table, operator: dict[str, Any]) -> None:
+    table.add_row("Password", Text(operator["password"], style="bold"))
+    table.add_row("Second factor", Text(operator["otpauth_uri"]))
+    table.add_row("", "scan the code below with an authenticator app, or add the secret by hand:")
+    table.add_row("Secret", Text(operator["totp_secret"]))
+    table.add_row("Recovery codes", Text("  ".join(operator["recovery_codes"])))
+    table.add_row("", "[yellow]All of this is shown this once.[/yellow]")
+
+
 class Screen:
     """Progress and events; secrets are printed once, to a terminal or the file that the operator named."""
 
@@ -70,12 +79,7 @@ class Screen:
         table.add_row("User", operator.get("username") or facts.get("username", "-"))
         if operator:
             self._save_credentials(operator)
-            table.add_row("Password", Text(operator["password"], style="bold"))
-            table.add_row("Second factor", Text(operator["otpauth_uri"]))
-            table.add_row("", "scan the code below with an authenticator app, or add the secret by hand:")
-            table.add_row("Secret", Text(operator["totp_secret"]))
-            table.add_row("Recovery codes", Text("  ".join(operator["recovery_codes"])))
-            table.add_row("", "[yellow]All of this is shown this once.[/yellow]")
+            _add_credentials(table, operator)
         else:
             table.add_row("Password", "as shown at the first start; lost: .venv/bin/gekko operator reset")
         table.add_row("Trading", Text(facts.get("market", "-")))
@@ -85,6 +89,16 @@ class Screen:
         self.console.print(Panel(table, title="Gekko is up", border_style="green", expand=False))
         if operator:
             self.console.print(qr_text(operator["otpauth_uri"]), highlight=False)
+
+    def credentials(self, operator: dict[str, Any]) -> None:
+        """A password and second factor, shown this once."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        table.add_row("User", operator["username"])
+        _add_credentials(table, operator)
+        self.console.print(Panel(table, title="New credentials", border_style="yellow", expand=False))
+        self.console.print(qr_text(operator["otpauth_uri"]), highlight=False)
 
     def _save_credentials(self, operator: dict[str, Any]) -> None:
         if self.credentials_file is None:

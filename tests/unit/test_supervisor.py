@@ -28,8 +28,8 @@ def state(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def supervised(state: Path, command: tuple[str, ...], **options: float) -> Supervised:
-    return Supervised(ProcessSpec("part", command, lambda: True, **options), state / "logs")
+def supervised(state: Path, command: tuple[str, ...], stop_seconds: float = 15) -> Supervised:
+    return Supervised(ProcessSpec("part", command, lambda: True, stop_seconds=stop_seconds), state / "logs")
 
 
 def test_delay_doubles_up_to_its_cap() -> None:

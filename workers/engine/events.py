@@ -54,7 +54,7 @@ class Trade(MarketEvent, frozen=True):
 
 
 class Bar(MarketEvent, frozen=True):
-    """OHLCV of ``[start, start + interval)`` in event time; ``ts_event`` is the end. Prices in ticks, volume in lots."""
+    """OHLCV of ``[start, start + interval)`` in event time, in ticks and lots; ``ts_event`` is the end."""
 
     start: int
     interval_ns: int

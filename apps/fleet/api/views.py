@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]  # it ships no types
+from django_filters.rest_framework import DjangoFilterBackend
 
 from apps.core.api.views import ApiViewSet
 from apps.fleet import selectors
