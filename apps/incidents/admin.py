@@ -37,3 +37,6 @@ class IncidentAdmin(ReadOnlyAdmin):
 @admin.register(models.TimelineEntry)
 class TimelineEntryAdmin(ReadOnlyAdmin):
     list_display = ["incident", "at", "kind", "by", "text"]
+
+
+admin.site.register(models.ProcessSighting, ReadOnlyAdmin)

@@ -123,6 +123,7 @@ def balance_row(balance: Balance) -> dict[str, Any]:
 def control_row(control: TradingControl) -> dict[str, Any]:
     """What is wanted of the loop and what it does; topic ``halts``, key the venue."""
     return {
+        "object": "control",
         "venue": control.venue_id,
         "state": control.desired_state,
         "version": control.version,
@@ -156,8 +157,9 @@ def halt_row(halt: Halt) -> dict[str, Any]:
 
 
 def resume_row(request: ResumeRequest) -> dict[str, Any]:
-    """One wish to resume that waits, or waited, for another person."""
+    """One wish to resume that waits, or waited, for another person; topic ``halts``, key its id."""
     return {
+        "object": "resume_request",
         "id": str(request.id),
         "venue": request.venue_id,
         "halt": str(request.halt_id),
@@ -169,6 +171,7 @@ def resume_row(request: ResumeRequest) -> dict[str, Any]:
         "expires_at": stamp(request.expires_at),
         "approved_by": request.approved_by_name,
         "decided_at": stamp(request.decided_at),
+        "version": 1 if request.decided_at is None else 2,
     }
 
 

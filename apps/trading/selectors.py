@@ -34,6 +34,8 @@ from apps.trading.models import (
 from workers.engine.vocabulary import OPEN_STATUSES
 
 MAX_POINTS: Final = 1500
+SNAPSHOT_ROWS: Final = 200
+RESUME_ROWS: Final = 20
 DEFAULT_SPAN: Final = timedelta(hours=24)
 ZERO: Final = Decimal(0)
 
@@ -223,11 +225,12 @@ def pnl_series(venue: str, *, start: datetime | None = None, end: datetime, poin
 def snapshot(topic: str, venue: str) -> list[tuple[str, dict[str, Any]]]:
     """(key, row) pairs that a client of ``orders``, ``fills`` or ``halts`` starts from."""
     if topic == "orders":
-        return [(order.client_id, rows.order_row(order)) for order in orders(venue)[:200]]
+        return [(order.client_id, rows.order_row(order)) for order in orders(venue)[:SNAPSHOT_ROWS]]
     if topic == "fills":
-        return [(rows.fill_key(fill), rows.fill_row(fill)) for fill in fills(venue)[:200]]
+        return [(rows.fill_key(fill), rows.fill_row(fill)) for fill in fills(venue)[:SNAPSHOT_ROWS]]
     if topic == "halts":
-        return [
+        wishes = [(str(wish.pk), rows.resume_row(wish)) for wish in resume_requests(venue)[:RESUME_ROWS]]
+        return wishes + [
             (control.venue_id, rows.control_row(control)) for control in TradingControl.objects.filter(venue_id=venue)
         ]
     raise NotFound(f"trading has no topic {topic!r}")

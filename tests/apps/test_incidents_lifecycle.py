@@ -17,7 +17,7 @@ from apps.audit.models import AuditEntry
 from apps.core import heartbeats, outbox
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
-from apps.core.errors import IllegalTransition, Invalid, PermissionRefused, StaleVersion
+from apps.core.errors import IllegalTransition, Invalid, PermissionRefused, StaleVersion, Unavailable
 from apps.core.models import InboxMessage, OutboxMessage
 from apps.incidents import models, selectors, services
 from apps.incidents.services.lifecycle import resolve_cleared
@@ -218,4 +218,40 @@ def test_a_sweep_without_redis_still_handles_signals(settings: Any) -> None:
     with transaction.atomic():
         data = {"fingerprint": "feed_stale:paper:BTCUSDT"}
         outbox.publish(CTX, topic="signals", kind="incident.cleared", key=uuid.uuid4().hex, data=data)
+    assert services.sweep(CTX) == 1
+
+
+def test_an_altered_trail_opens_an_incident_and_a_sound_one_clears_it() -> None:
+    broken = {
+        "id": "1",
+        "ok": False,
+        "size": 9,
+        "findings": [{"kind": "leaf", "seq": 4, "detail": "entry 4 was changed"}],
+    }
+    sound = {"id": "2", "ok": True, "size": 9, "findings": []}
+    with transaction.atomic():
+        outbox.publish(CTX, topic="audit", kind="verification.completed", key="1", data=broken)
+        outbox.publish(CTX, topic="audit", kind="audit.verification_failed", key="1", data=broken)
+    assert services.sweep(CTX) == 2
+    incident = models.Incident.objects.get()
+    assert (incident.kind, incident.severity) == ("audit_verification_failed", "critical")
+    assert "entry 4 was changed" in incident.detail
+    with transaction.atomic():
+        outbox.publish(CTX, topic="audit", kind="verification.completed", key="2", data=sound)
+    services.sweep(CTX)
+    incident.refresh_from_db()
+    assert (incident.source_cleared_at is None, incident.state) == (False, "triggered")
+
+
+def test_what_cannot_be_recorded_now_is_handled_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = {"kind": "feed_stale", "fingerprint": "f", "severity": "info", "title": "t", "detail": "d"}
+    with transaction.atomic():
+        outbox.publish(CTX, topic="signals", kind="incident.requested", key="k", data=good)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Unavailable("the audit trail cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("apps.incidents.services.lifecycle.audit.record", refuse)
+        assert services.sweep(CTX) == 0
     assert services.sweep(CTX) == 1

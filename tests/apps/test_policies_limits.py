@@ -17,7 +17,9 @@ from apps.core.errors import IllegalTransition, Invalid, PermissionRefused, Stal
 from apps.core.models import OutboxMessage
 from apps.policies import models, selectors, services
 from apps.policies.domain.limits import FIELDS, checked, default_limits, digest
+from tests.factories.journal import BTC, ETH
 from tests.factories.people import Person, make_person
+from workers.engine.risk.limits import parse_limits
 
 SETUP = service_context("bootstrap")
 
@@ -30,6 +32,13 @@ def test_the_defaults_are_complete_and_canonical() -> None:
     assert len(digest(limits)) == 64
 
 
+def test_the_engine_takes_what_is_published_here() -> None:
+    limits = default_limits({"BTCUSDT": ("1", "2.5")})
+    taken = parse_limits(3, limits, [BTC, ETH])
+    assert taken.digest == digest(limits)
+    assert (taken.max_order_lots["BTCUSDT"], taken.max_position["BTCUSDT"]) == (100_000, 250_000_000)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -38,6 +47,7 @@ def test_the_defaults_are_complete_and_canonical() -> None:
         ("max_order_notional", "abc", "expected a decimal number"),
         ("max_daily_loss", "0", "more than 0"),
         ("max_drawdown", "-5", "more than 0"),
+        ("max_drawdown", "0.000000001", "at most 8 decimals"),
         ("collar_bps", 0, "expected 1 to 5000, was 0"),
         ("collar_bps", True, "expected a whole number"),
         ("burst", "5", "expected a whole number"),

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.domain.roles import Role
 from apps.core.context import service_context
 from apps.core.models import OutboxMessage
-from apps.trading import rows, selectors, services
+from apps.trading import models, rows, selectors, services
 from apps.trading.api import serializers
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
@@ -153,6 +153,7 @@ def test_serializers_describe_exactly_the_rows() -> None:
         (serializers.InstrumentSerializer, rows.instrument_row(selectors.instruments()[0])),
         (serializers.ControlSerializer, rows.control_row(halt)),
         (serializers.HaltSerializer, rows.halt_row(selectors.halts()[0])),
+        (serializers.ResumeRequestSerializer, rows.resume_row(models.ResumeRequest(requested_at=PROCESS.now()))),
         (serializers.ReconciliationSerializer, rows.reconciliation_row(selectors.reconciliations("paper")[0])),
         (serializers.AccountSerializer, selectors.account("paper")),
         (serializers.PnlSerializer, selectors.pnl_series("paper", end=PROCESS.now())),

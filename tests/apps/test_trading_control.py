@@ -167,6 +167,22 @@ def test_live_trading_takes_two_people_to_resume(live: models.Venue) -> None:
         services.approve_resume(ctx, request_id=request.pk, grant=grant)
 
 
+def test_the_halts_topic_replays_to_its_snapshot(live: models.Venue) -> None:
+    ann, bob = make_person("ann", Role.OPERATOR), make_person("bob", Role.OPERATOR)
+    held = dict(selectors.snapshot("halts", "real"))
+    since = OutboxMessage.objects.order_by("id").last()
+    halted(ann, "real")
+    wish(ann, "real")
+    request = wish(ann, "real")
+    ctx, grant = granted(bob, "trading.resume", "real")
+    services.approve_resume(ctx, request_id=request.pk, grant=grant)
+    services.cancel_all(ann.context(), venue="real", reason="x")
+    for message in OutboxMessage.objects.filter(topic="halts", id__gt=since.pk if since else 0).order_by("id"):
+        held[message.key] = message.data
+    assert held == dict(selectors.snapshot("halts", "real"))
+    assert {row["object"] for row in held.values()} == {"control", "resume_request"}
+
+
 def test_a_newer_wish_replaces_the_older_and_old_ones_expire(live: models.Venue) -> None:
     ann = make_person("ann", Role.OPERATOR)
     halted(ann, "real")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from apps.core import heartbeats
 from apps.core.context import Context
@@ -20,7 +21,7 @@ from apps.incidents.services.lifecycle import clear, open_incident, resolve_clea
 from apps.trading.services import expire_requests
 
 CONSUMER: Final = "incidents"
-TOPIC: Final = "signals"
+AUDIT_FINGERPRINT: Final = "audit_verification_failed:trail"
 BATCH: Final = 200
 LOOK_BACK: Final = timedelta(days=1)
 
@@ -28,11 +29,13 @@ log = structlog.get_logger(__name__)
 
 
 def handle_message(ctx: Context, message: OutboxMessage) -> bool:
-    """Act on one signal exactly once; False when it was handled before, or is none.
+    """Act on one message exactly once; False when it was handled before, or is of no concern to incidents.
 
-    A signal that cannot be understood is logged and counts as handled: it must not stop those behind it.
+    A message that cannot be understood is logged and counts as handled: it must not stop those behind it. Raises
+    Unavailable when acting is impossible now, and then it counts as not handled.
     """
-    if message.topic != TOPIC:
+    act = _ACTIONS.get((message.topic, message.kind))
+    if act is None:
         return False
     with transaction.atomic():
         try:
@@ -42,27 +45,58 @@ def handle_message(ctx: Context, message: OutboxMessage) -> bool:
             return False
         try:
             with transaction.atomic():
-                _act(ctx, message)
+                act(ctx, message.data)
+        except Unavailable:
+            raise
         except (DomainError, KeyError, TypeError) as error:
             log.warning("signal not understood", message_id=str(message.message_id), error=str(error))
     return True
 
 
-def _act(ctx: Context, message: OutboxMessage) -> None:
-    data: dict[str, Any] = message.data
-    if message.kind == "incident.cleared":
-        clear(ctx, data["fingerprint"])
-    elif message.kind == "incident.requested":
-        open_incident(
-            ctx,
-            kind=data["kind"],
-            fingerprint=data["fingerprint"],
-            severity=data["severity"],
-            title=data["title"],
-            detail=data["detail"],
-            source=data.get("source", ""),
-            evidence=data.get("evidence") or {},
-        )
+def _requested(ctx: Context, data: dict[str, Any]) -> None:
+    open_incident(
+        ctx,
+        kind=data["kind"],
+        fingerprint=data["fingerprint"],
+        severity=data["severity"],
+        title=data["title"],
+        detail=data["detail"],
+        source=data.get("source", ""),
+        evidence=data.get("evidence") or {},
+    )
+
+
+def _cleared(ctx: Context, data: dict[str, Any]) -> None:
+    clear(ctx, data["fingerprint"])
+
+
+def _trail_verified(ctx: Context, data: dict[str, Any]) -> None:
+    """A sound verification clears; the failed ones have a message of their own."""
+    if data["ok"]:
+        clear(ctx, AUDIT_FINGERPRINT)
+
+
+def _trail_broken(ctx: Context, data: dict[str, Any]) -> None:
+    findings = data["findings"]
+    first = findings[0]["detail"] if findings else "none was named"
+    open_incident(
+        ctx,
+        kind=Kind.AUDIT_VERIFICATION_FAILED,
+        fingerprint=AUDIT_FINGERPRINT,
+        severity=Severity.CRITICAL,
+        title="The audit trail was altered",
+        detail=f"Verification {data['id']} of {data['size']} entries found {len(findings)} faults; the first: {first}",
+        source="audit",
+        evidence={"run": data["id"], "findings": findings[:20]},
+    )
+
+
+_ACTIONS: Final[dict[tuple[str, str], Callable[[Context, dict[str, Any]], None]]] = {
+    ("signals", "incident.requested"): _requested,
+    ("signals", "incident.cleared"): _cleared,
+    ("audit", "verification.completed"): _trail_verified,
+    ("audit", "audit.verification_failed"): _trail_broken,
+}
 
 
 def sweep(ctx: Context) -> int:
@@ -78,8 +112,16 @@ def sweep(ctx: Context) -> int:
 def _consume(ctx: Context) -> int:
     """By receipts, not by a cursor: a message of a slow transaction appears behind younger ones, and still counts."""
     receipt = InboxMessage.objects.filter(consumer=CONSUMER, message_id=OuterRef("message_id"))
-    waiting = OutboxMessage.objects.filter(topic=TOPIC, created_at__gte=ctx.now() - LOOK_BACK)
-    return sum(handle_message(ctx, message) for message in waiting.filter(~Exists(receipt)).order_by("id")[:BATCH])
+    kinds = Q(*(Q(topic=topic, kind=kind) for topic, kind in _ACTIONS), _connector=Q.OR)
+    waiting = OutboxMessage.objects.filter(kinds, created_at__gte=ctx.now() - LOOK_BACK).filter(~Exists(receipt))
+    handled = 0
+    # Sorted here: asked for the first ids, PostgreSQL would read the whole outbox by its key instead of two topics.
+    for message in sorted(waiting, key=lambda message: message.pk)[:BATCH]:
+        try:
+            handled += handle_message(ctx, message)
+        except Unavailable as error:
+            log.warning("signal kept for later", message_id=str(message.message_id), error=error.detail)
+    return handled
 
 
 def _watch_processes(ctx: Context) -> None:

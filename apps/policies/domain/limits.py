@@ -14,6 +14,9 @@ from typing import Any, Final
 from apps.core.errors import Invalid
 from apps.core.money import plain
 
+DECIMALS: Final = 8
+"""What the engine's smallest unit of an asset can express."""
+
 Check = Callable[[Any], Any]
 """Returns the canonical value; ValueError with a message that names what was expected and what was given."""
 
@@ -34,6 +37,8 @@ def _amount(value: Any) -> str:
     number = _decimal(value)
     if number <= 0:
         raise ValueError(f"expected more than 0, was {value}")
+    if number != round(number, DECIMALS):
+        raise ValueError(f"expected at most {DECIMALS} decimals, was {value}")
     return plain(number)
 
 

@@ -147,6 +147,7 @@ class FeedSerializer(Base):
 class ControlSerializer(Base):
     """``state`` is wanted, ``observed_state`` is what the loop reported last."""
 
+    object = serializers.CharField(help_text="control: tells the rows of the halts topic apart.")
     venue = serializers.CharField()
     state = serializers.CharField()
     version = serializers.IntegerField()
@@ -219,6 +220,7 @@ class HaltSerializer(Base):
 
 
 class ResumeRequestSerializer(Base):
+    object = serializers.CharField(help_text="resume_request: tells the rows of the halts topic apart.")
     id = serializers.UUIDField()
     venue = serializers.CharField()
     halt = serializers.UUIDField()
@@ -230,6 +232,7 @@ class ResumeRequestSerializer(Base):
     expires_at = at()
     approved_by = serializers.CharField()
     decided_at = at(null=True)
+    version = serializers.IntegerField()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         return rows.resume_row(instance)
