@@ -32,7 +32,7 @@ from workers.live.paper_venue.sources.synthetic import SyntheticSource
 from workers.live.paper_venue.wire import BookFrame, MarketSource
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDINGS = Path(os.environ.get("GEKKO_DATA", "../shared/data")) / "recordings" / "binance-spot"
+RECORDINGS = Path(os.environ.get("GEKKO_DATA", ROOT.parent / "shared" / "data")) / "recordings" / "binance-spot"
 ORDERS = 20_000
 WATCH_S = 8.0
 

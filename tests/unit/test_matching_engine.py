@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -68,11 +67,9 @@ def test_post_only_is_refused_when_it_would_take() -> None:
     assert [o.status for o in engine.open_orders()] == [OrderStatus.WORKING]
 
 
-def test_the_published_queue_example() -> None:
-    path = Path(os.environ.get("GEKKO_DATA", "../shared/data")) / "reference" / "cases.json"
-    if not path.exists():
-        pytest.skip("reference cases are not here")
-    (case,) = (c for c in json.loads(path.read_text())["cases"] if c["id"] == "sim-queue-54")
+def test_the_published_queue_example(market_data: Path) -> None:
+    cases = json.loads((market_data / "reference" / "cases.json").read_text())["cases"]
+    (case,) = (c for c in cases if c["id"] == "sim-queue-54")
     given, expected = case["inputs"], case["expected"]
     engine = opened([(1000, given["queue_ahead"])], ASKS)
     engine.submit(order(BUY, given["order"], 1000), 5)

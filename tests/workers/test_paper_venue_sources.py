@@ -22,7 +22,7 @@ from workers.live.paper_venue.sources.recording import RecordingError, Recording
 from workers.live.paper_venue.sources.synthetic import SyntheticSource
 from workers.live.paper_venue.wire import BookFrame, DepthFrame, Grid, MarketSource, TopFrame, TradeFrame, units
 
-DATA = Path(os.environ.get("GEKKO_DATA", "../shared/data"))
+DATA = Path(os.environ.get("GEKKO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 RECORDINGS = DATA / "recordings" / "binance-spot"
 needs_recordings = pytest.mark.skipif(not RECORDINGS.exists(), reason="recordings are not here")
 NOWHERE = "http://127.0.0.1:9"

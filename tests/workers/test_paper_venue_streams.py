@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import aiohttp
+import redis.asyncio
 
 from tests.support.paper_venue import Running, running
 
@@ -151,3 +152,31 @@ async def test_a_new_pass_is_a_break_with_nothing_to_trade_and_then_another_sess
             earlier = [x["data"]["u"] for x in before if x["data"].get("e") == "depthUpdate"]
             assert depth[-1]["data"]["U"] > max(earlier)
         assert (await venue.order(newClientOrderId="next-session"))[0] == 200
+
+
+async def test_a_paused_feed_is_silent_and_goes_on_where_it_was(tmp_path) -> None:
+    async with (
+        running(tmp_path) as venue,
+        venue.socket("/stream?streams=btcusdt@trade/btcusdt@sessionStatus") as socket,
+    ):
+        before = await collect(socket, lambda m: len(m) > 5)
+        closes = before[0]["data"]["closesAt"]
+        await venue.fault(pause_feed_ms=1300)
+        got = await collect(socket, lambda m: any(x["data"]["e"] == "sessionStatus" for x in m))
+        assert got[-1]["data"]["closesAt"] >= closes + 1000
+        trades = [x["data"] for x in before[1:] + got[:-1] + await collect(socket, lambda m: len(m) > 5)]
+        assert max(b["E"] - a["E"] for a, b in pairwise(trades)) >= 1200
+        ids = [x["t"] for x in trades]
+        assert len({b - a for a, b in pairwise(ids)}) <= 2
+
+
+async def test_the_heartbeat_says_what_is_played(tmp_path, valkey_url) -> None:
+    async with running(tmp_path, redis_url=valkey_url), redis.asyncio.Redis.from_url(valkey_url) as client:
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            value = await client.hget("gekko:heartbeat", "venue")
+            if value is not None:
+                break
+    told = json.loads(value)
+    assert (told["name"], told["detail"]["market"]) == ("venue", "synthetic")
+    assert abs(time.time() - told["ts"]) < 5

@@ -26,7 +26,7 @@ async def beat(venue: Venue, redis_url: str) -> None:
     try:
         while True:
             try:
-                await client.hset(_KEY, _NAME, _beat(venue).decode())
+                await client.hset(_KEY, _NAME, _sign(venue).decode())
                 silent = False
             except RedisError as error:
                 if not silent:
@@ -37,7 +37,7 @@ async def beat(venue: Venue, redis_url: str) -> None:
         await client.aclose()
 
 
-def _beat(venue: Venue) -> bytes:
+def _sign(venue: Venue) -> bytes:
     market = venue.market
     detail = {
         "market": str(venue.kind),

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, TypeVar
+
+import msgspec
 
 from workers.engine.execution.matching_types import Filled, NewOrder, Refused, SelfTrade, VenueOrder
 from workers.engine.instruments import GridError, Instrument
@@ -16,6 +21,9 @@ from workers.live.paper_venue.rest import NoAnswerError, Params, Route, Routes, 
 from workers.live.paper_venue.rest_market import listing_of
 from workers.live.paper_venue.venue import Venue
 
+_MS = 1_000_000
+_FOR_EVER_MS = 1 << 62
+_Row = TypeVar("_Row")
 _E = TypeVar("_E", OrderType, TimeInForce)
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 
@@ -214,36 +222,47 @@ async def open_orders(venue: Venue, params: Params) -> list[dict[str, Any]]:
 async def all_orders(venue: Venue, params: Params) -> list[dict[str, Any]]:
     """GET /api/v3/allOrders: from ``orderId`` on, or the newest ones."""
     symbol = listing_of(venue, params).instrument.symbol
-    first = params.integer("orderId")
-    start, end = params.integer("startTime"), params.integer("endTime")
-    rows = [
-        messages.order_row(o, venue.desk.grids[symbol])
-        for o in venue.engine.orders.values()
-        if o.symbol == symbol and (first is None or o.order_id >= first)
-    ]
-    return _window(rows, start, end, params.limit(500, 1000), oldest=first is not None)
+    span, first = _Span.of(params, "orderId"), params.integer("orderId", 0) or 0
+    found = span.cut(
+        o for o in venue.engine.orders.values() if o.symbol == symbol and o.order_id >= first and span.holds(o.created)
+    )
+    return [messages.order_row(o, venue.desk.grids[symbol]) for o in found]
 
 
 async def my_trades(venue: Venue, params: Params) -> list[dict[str, Any]]:
     """GET /api/v3/myTrades: from ``fromId`` on, or the newest ones."""
     symbol = listing_of(venue, params).instrument.symbol
-    first, order_id = params.integer("fromId"), params.integer("orderId")
-    start, end = params.integer("startTime"), params.integer("endTime")
-    rows = [
-        messages.trade_row(t, venue.desk.grids[symbol])
+    span, first, order_id = _Span.of(params, "fromId"), params.integer("fromId", 0) or 0, params.integer("orderId")
+    found = span.cut(
+        t
         for t in venue.desk.trades
         if t.symbol == symbol
-        and (first is None or t.trade_id >= first)
+        and t.trade_id >= first
         and (order_id is None or t.order_id == order_id)
-    ]
-    return _window(rows, start, end, params.limit(500, 1000), oldest=first is not None)
+        and span.holds(t.ts)
+    )
+    return [messages.trade_row(t, venue.desk.grids[symbol]) for t in found]
 
 
-def _window(
-    rows: list[dict[str, Any]], start: int | None, end: int | None, limit: int, *, oldest: bool
-) -> list[dict[str, Any]]:
-    kept = [r for r in rows if (start is None or r["time"] >= start) and (end is None or r["time"] <= end)]
-    return kept[:limit] if oldest or start is not None else kept[-limit:]
+class _Span(msgspec.Struct, frozen=True):
+    """Which part of a history is asked for: the oldest rows when it says where to begin, else the newest."""
+
+    start: int
+    end: int
+    limit: int
+    oldest: bool
+
+    @classmethod
+    def of(cls, params: Params, first: str) -> _Span:
+        start, end = params.integer("startTime"), params.integer("endTime")
+        oldest = start is not None or bool(params.get(first))
+        return cls(start or 0, end if end is not None else _FOR_EVER_MS, params.limit(500, 1000), oldest)
+
+    def holds(self, ns: int) -> bool:
+        return self.start <= ns // _MS <= self.end
+
+    def cut(self, rows: Iterable[_Row]) -> list[_Row]:
+        return list(islice(rows, self.limit)) if self.oldest else list(deque(rows, maxlen=self.limit))
 
 
 async def open_stream(venue: Venue, _params: Params) -> dict[str, Any]:
