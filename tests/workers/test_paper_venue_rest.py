@@ -72,6 +72,8 @@ async def test_a_request_that_is_not_signed_as_binance_wants_is_refused(
         ({"side": "HOLD"}, -1117, "side"),
         ({"type": "ICEBERG"}, -1116, "orderType"),
         ({"timeInForce": "GTX"}, -1115, "timeInForce"),
+        ({"selfTradePreventionMode": "NONE"}, -1013, "selfTradePreventionMode"),
+        ({"icebergQty": "0.001"}, -1106, "icebergQty"),
         ({"quantity": "10"}, -2010, "insufficient balance"),
         ({"newClientOrderId": "has space"}, -1100, "newClientOrderId"),
     ],
@@ -205,3 +207,10 @@ async def test_metrics_and_health_are_served(tmp_path) -> None:
         assert 'gekko_venue_order_events_total{step="accepted"} 1.0' in text
         assert 'gekko_venue_requests_total{endpoint="POST /api/v3/order",status="200"} 1.0' in text
         assert "gekko_venue_open 1.0" in text
+
+
+async def test_an_order_that_was_held_up_beyond_its_window_is_refused(tmp_path) -> None:
+    async with running(tmp_path, latency_ms=200.0) as venue:
+        status, answer = await venue.order(recvWindow=50)
+        assert (status, answer["code"]) == (400, -1021)
+        assert (await venue.truth())["orders"] == []

@@ -177,6 +177,7 @@ async def test_the_heartbeat_says_what_is_played(tmp_path, valkey_url) -> None:
             value = await client.hget("gekko:heartbeat", "venue")
             if value is not None:
                 break
+    assert value is not None
     told = json.loads(value)
     assert (told["name"], told["detail"]["market"]) == ("venue", "synthetic")
     assert abs(time.time() - told["ts"]) < 5

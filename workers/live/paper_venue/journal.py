@@ -74,15 +74,18 @@ class Journal:
         """Read the log and cut a torn last line off; JournalError for any other bad line."""
         if not self.path.exists():
             return
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):
-            os.truncate(self.path, whole)
-        for number, line in enumerate(data[:whole].splitlines(), 1):
-            try:
-                yield _ENTRY.decode(line)
-            except msgspec.DecodeError as error:
-                raise JournalError(f"{self.path} line {number}: {error}; move the file away to start afresh") from error
+        whole = 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                try:
+                    yield _ENTRY.decode(line)
+                except msgspec.DecodeError as error:
+                    where = f"{self.path} line {number}"
+                    raise JournalError(f"{where}: {error}; move the file away to start afresh") from error
+        os.truncate(self.path, whole)
 
     def append(self, entry: Entry) -> asyncio.Future[None]:
         """Queue an entry; the future is done when it is durable, and carries the error when that failed."""

@@ -14,7 +14,7 @@ import msgspec
 from workers.engine.execution.matching_types import Filled, NewOrder, Refused, SelfTrade, VenueOrder
 from workers.engine.instruments import GridError, Instrument
 from workers.engine.vocabulary import OrderType, Side, TimeInForce
-from workers.live.paper_venue import errors, messages
+from workers.live.paper_venue import errors, messages, signing
 from workers.live.paper_venue.desk import LISTEN_KEY_MS
 from workers.live.paper_venue.errors import VenueError
 from workers.live.paper_venue.rest import NoAnswerError, Params, Route, Routes, Security
@@ -24,7 +24,13 @@ from workers.live.paper_venue.venue import Venue
 _MS = 1_000_000
 _FOR_EVER_MS = 1 << 62
 _Row = TypeVar("_Row")
-_E = TypeVar("_E", OrderType, TimeInForce)
+_E = TypeVar("_E", OrderType, TimeInForce, SelfTrade)
+_CHOICE_ERRORS = {
+    "type": (-1116, "orderType"),
+    "timeInForce": (-1115, "timeInForce"),
+    "selfTradePreventionMode": (-1013, "selfTradePreventionMode"),
+}
+_NOT_OFFERED = ("stopPrice", "icebergQty", "trailingDelta", "quoteOrderQty")
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 
 
@@ -56,6 +62,8 @@ async def place_order(venue: Venue, params: Params) -> dict[str, Any]:
     if wait:
         raise errors.too_many_orders(wait)
     await asyncio.sleep(venue.latency.sample_ns() / 1e9)
+    # As on Binance the window is checked again here: an order that was held up must not trade on what it knew.
+    signing.check_time(params, venue.now_ms)
     if venue.faults.spend("reject_orders"):
         raise VenueError(*errors.INJECTED_REJECT)
     reports = venue.engine.submit(new, venue.clock())
@@ -89,6 +97,9 @@ async def test_order(venue: Venue, params: Params) -> dict[str, Any]:
 
 
 def _new_order(venue: Venue, params: Params) -> NewOrder:
+    for name in _NOT_OFFERED:
+        if params.get(name):
+            raise VenueError(-1106, f"Parameter '{name}' sent when not required.")
     instrument = listing_of(venue, params).instrument
     order_type = _choice(params, "type", OrderType)
     price = 0
@@ -105,7 +116,7 @@ def _new_order(venue: Venue, params: Params) -> NewOrder:
         tif=tif,
         lots=_on_grid(instrument, params, "quantity"),
         price=price,
-        self_trade=SelfTrade(params.get("selfTradePreventionMode") or SelfTrade.EXPIRE_MAKER),
+        self_trade=_choice(params, "selfTradePreventionMode", SelfTrade, SelfTrade.EXPIRE_MAKER),
     )
 
 
@@ -115,12 +126,15 @@ def _sell(params: Params) -> Side:
     return Side.SELL
 
 
-def _choice(params: Params, name: str, kind: type[_E]) -> _E:
+def _choice(params: Params, name: str, kind: type[_E], default: _E | None = None) -> _E:
+    """One of the words of ``kind``; Binance's error of the parameter for any other."""
+    if default is not None and not params.get(name):
+        return default
     try:
         return kind(params.need(name))
     except ValueError:
-        code = -1116 if kind is OrderType else -1115
-        raise VenueError(code, f"Invalid {'orderType' if kind is OrderType else name}.") from None
+        code, called = _CHOICE_ERRORS[name]
+        raise VenueError(code, f"Invalid {called}.") from None
 
 
 def _on_grid(instrument: Instrument, params: Params, name: str) -> int:

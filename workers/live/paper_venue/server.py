@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import hmac
 import logging
 import os
@@ -109,6 +110,8 @@ def application(config: VenueConfig) -> web.Application:
             clock=time.time_ns,
         )
         started[VENUE_KEY] = venue
+        # What was loaded stays for good: a collection that walks it would hold the replay up.
+        gc.freeze()
         tasks = [asyncio.create_task(_play(venue, source)), asyncio.create_task(publish_klines(venue))]
         if config.redis_url:
             tasks.append(asyncio.create_task(beat(venue, config.redis_url)))
