@@ -7,7 +7,10 @@ import os
 import signal
 import socket
 import sys
+from decimal import Decimal
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -51,45 +54,79 @@ async def test_ids_rise_over_restarts(tmp_path) -> None:
     assert second[1] > first[1]
 
 
-async def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = os.environ | {
+def environment(port: int, folder: Path) -> dict[str, str]:
+    return os.environ | {
         "GEKKO_VENUE_PORT": str(port),
-        "GEKKO_VENUE_STATE": str(tmp_path),
+        "GEKKO_VENUE_STATE": str(folder),
         "GEKKO_VENUE_MARKET": "synthetic",
         "GEKKO_VENUE_PREROLL_S": "2",
+        "GEKKO_VENUE_ORDER_LIMIT": "100000",
         "GEKKO_VENUE_API_KEY": KEY,
         "GEKKO_VENUE_API_SECRET": SECRET,
         "GEKKO_VENUE_FAULT_TOKEN": TOKEN,
         "PYTHONPATH": str(ROOT),
     }
 
-    async def start() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "workers.live.paper_venue", env=environment, cwd=ROOT
-        )
 
-    url = f"http://127.0.0.1:{port}"
-    answered: list[str] = []
+async def place_until_it_dies(venue: Running, prefix: str, answered: dict[str, int]) -> None:
+    """Every order that was answered is written down with the id that the venue gave it."""
+    kinds: list[dict[str, str]] = [{}, {"type": "MARKET"}, {"timeInForce": "IOC", "price": "90000"}]
+    for number in count():
+        client_id = f"{prefix}-{number}"
+        try:
+            status, body = await venue.order(newClientOrderId=client_id, quantity="0.001", **kinds[number % 3])
+        except (aiohttp.ClientError, OSError):
+            return
+        assert status == 200, body
+        answered[client_id] = body["orderId"]
+
+
+async def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url, answered = f"http://127.0.0.1:{port}", dict[str, int]()
     async with aiohttp.ClientSession() as http:
-        process = await start()
-        await reachable(http, url)
         venue = Running(None, url, http)
-        for number in range(12):
-            status, _ = await venue.order(newClientOrderId=f"n{number}")
-            assert status == 200
-            answered.append(f"n{number}")
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
-        process = await start()
-        await reachable(http, url)
-        truth = await venue.truth()
-        process.terminate()
-        assert await process.wait() == 0
-    assert [o["clientOrderId"] for o in truth["orders"]] == answered
-    assert {b["asset"]: b["locked"] for b in truth["balances"]}["USDT"] == "3600.00000000"
+        for round_number in range(4):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "workers.live.paper_venue", env=environment(port, tmp_path), cwd=ROOT
+            )
+            await reachable(http, url)
+            check_books(await venue.truth(), answered)
+            clients = [
+                asyncio.create_task(place_until_it_dies(venue, f"r{round_number}c{n}", answered)) for n in range(4)
+            ]
+            await asyncio.sleep(0.3 + 0.13 * round_number)
+            process.send_signal(signal.SIGKILL if round_number < 3 else signal.SIGTERM)
+            assert await process.wait() == (-signal.SIGKILL if round_number < 3 else 0)
+            await asyncio.gather(*clients)
+    assert len(answered) > 100
+
+
+def check_books(truth: Any, answered: dict[str, int]) -> None:
+    """Nothing answered is missing or twice, and the balances are what orders and trades say."""
+    orders = {o["clientOrderId"]: o for o in truth["orders"]}
+    assert len(orders) == len(truth["orders"])
+    assert {c: orders[c]["orderId"] for c in answered} == answered
+    assert len({t["id"] for t in truth["trades"]}) == len(truth["trades"])
+    filled: dict[int, Decimal] = {}
+    expected = {"USDT": Decimal(100_000), "BTC": Decimal(0), "ETH": Decimal(0)}
+    for trade in truth["trades"]:
+        filled[trade["orderId"]] = filled.get(trade["orderId"], Decimal(0)) + Decimal(trade["qty"])
+        expected["BTC"] += Decimal(trade["qty"])
+        expected["USDT"] -= Decimal(trade["quoteQty"])
+        expected[trade["commissionAsset"]] -= Decimal(trade["commission"])
+    assert all(Decimal(o["executedQty"]) == filled.get(o["orderId"], 0) for o in orders.values())
+    locked = sum(
+        (Decimal(o["price"]) * (Decimal(o["origQty"]) - Decimal(o["executedQty"])))
+        for o in orders.values()
+        if o["status"] in {"NEW", "PARTIALLY_FILLED"}
+    )
+    balances = {b["asset"]: b for b in truth["balances"]}
+    assert Decimal(balances["USDT"]["locked"]) == locked
+    totals = {a: Decimal(b["free"]) + Decimal(b["locked"]) for a, b in balances.items()}
+    assert totals == expected
 
 
 async def reachable(http: aiohttp.ClientSession, url: str) -> None:
