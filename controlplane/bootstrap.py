@@ -144,17 +144,22 @@ def ensure_model(market: dict[str, Any], say: Say) -> str:
     """Digest of a model that is ready for this market; trained now when there is none."""
     from apps.fleet.selectors import newest_ready_model
 
-    name = f"nhits-{market['market']}-{market['interval']}"
-    ready = newest_ready_model(name)
-    return ready.digest if ready else train_model(name, market, say)
+    ready = newest_ready_model(model_name(market))
+    return ready.digest if ready else train_model(model_name(market), market, say)
 
 
-def train_model(name: str, market: dict[str, Any], say: Say) -> str:
+def model_name(market: dict[str, Any]) -> str:
+    """The registry's name for models of this market."""
+    return f"nhits-{market['market']}-{market['interval']}"
+
+
+def train_model(name: str, market: dict[str, Any], say: Say, *, budget_s: float = 20.0) -> str:
     """Have the GPU worker train; SetupError when it fails or takes too long."""
     from controlplane.celery import app
 
     source = {"kind": "auto", "symbols": market["symbols"], "interval": market["interval"], "bars": 5000}
-    task = app.send_task("gekko.forecast.train", args=[{"name": name, "sources": [source]}], queue="gpu")
+    spec = {"name": name, "sources": [source], "training": {"budget_s": budget_s}}
+    task = app.send_task("gekko.forecast.train", args=[spec], queue="gpu")
     end = time.monotonic() + TRAINING_LIMIT_S
     while not task.ready():
         if time.monotonic() > end:
