@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from workers.adapters.journal import Journal, JournalCorrupt, JournalLocked, JournalUnavailable, Position, Tail, verify
-from workers.engine.events import FeedChanged, Marked, OrderAccepted, SessionOpened
+from workers.engine.events import FeedChanged, Marked, OrderAccepted, Record, SessionOpened
 from workers.engine.vocabulary import FeedState
 
 
@@ -62,8 +62,14 @@ async def test_money_beyond_64_bits_survives(tmp_path: Path) -> None:
 
 async def test_waiters_share_one_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path)
-    real, calls = os.fdatasync, []
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (calls.append(fd), real(fd)))
+    real = os.fdatasync
+    calls: list[int] = []
+
+    def fdatasync(descriptor: int) -> None:
+        calls.append(descriptor)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
 
     async def one(number: int) -> None:
         journal.append([accepted(number)])
@@ -213,7 +219,7 @@ async def test_a_tail_follows_over_segments_and_starts_again_from_its_position(t
     for cut in range(10):
         middle = Position(seen[cut].seq, seen[cut].hash)
         rest = Tail(tmp_path, middle)
-        found: list = []
+        found: list[Record] = []
         while batch := rest.read(3):
             found += batch
         assert [record.seq for record in found] == list(range(cut + 2, 11))

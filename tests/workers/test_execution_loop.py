@@ -45,6 +45,14 @@ async def quiet(desk: Desk) -> None:
     await asyncio.sleep(0.3)
 
 
+async def fills_after(desk: Desk, count: int) -> None:
+    await within(20, lambda: desk.books.fills > count)
+
+
+async def open_order_of(desk: Desk) -> None:
+    await within(10, lambda: desk.books.open_orders())
+
+
 async def test_forecasts_become_fills_and_all_books_agree(
     venue: PaperVenue, make_desk: MakeDesk, tmp_path: Path
 ) -> None:
@@ -103,8 +111,8 @@ async def test_a_killed_worker_is_followed_by_one_with_the_same_books(
         before = desk.books.fills
         await venue.fault(order_ack_delay_ms=200 * round_)
         sent = {event.client_id for event in journalled(tmp_path / "journal") if isinstance(event, OrderIntended)}
-        await within(20, lambda desk=desk, before=before: desk.books.fills > before + 1)
-        await within(10, lambda desk=desk: any(order.open for order in desk.books.orders.values()))
+        await fills_after(desk, before + 1)
+        await open_order_of(desk)
         await desk.kill()
         assert desk.books.fills > before
         assert sent <= desk.books.orders.keys()

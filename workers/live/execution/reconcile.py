@@ -86,6 +86,9 @@ class Reconciler:
         self._accept(order.client_id, found)
         if found.filled > order.filled:
             await self.adopt_fills(order.symbol)
+        if found.filled > order.filled:
+            # The fill that is missing is older than the newest one that we know.
+            await self.adopt_fills(order.symbol, everything=True)
         if found.status in ENDED:
             detail = "found over at the venue"
             self._report(OrderEnded(ts=self._clock(), client_id=order.client_id, status=found.status, detail=detail))
