@@ -49,4 +49,5 @@ def configure(options: dict[str, Any]) -> None:
         logger = logging.getLogger(noisy)
         logger.handlers[:] = []
         logger.propagate = True
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    for chatty in ("uvicorn.access", "httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
