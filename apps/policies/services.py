@@ -17,6 +17,7 @@ from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core import outbox
 from apps.core.context import ActorKind, Context
+from apps.core.dispatch import send_after_commit
 from apps.core.errors import IllegalTransition, Invalid, NotFound, StaleVersion
 from apps.policies.choices import LimitsState
 from apps.policies.domain import limits as rules
@@ -90,6 +91,7 @@ def publish(ctx: Context, *, number: int, grant: UUID | None) -> RiskLimits:
     row.version += 1
     row.save()
     _finish(ctx, row, event="policies.limits.published", kind="limits.published", before=before)
+    send_after_commit("gekko.execution.activate_limits", version=number, digest=row.digest, limits=row.limits)
     return row
 
 

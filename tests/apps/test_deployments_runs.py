@@ -50,7 +50,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Commands that would have gone to the broker; the test takes the steps itself."""
     found: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(
-        "apps.trading.dispatch.current_app.send_task", lambda name, kwargs, **_: found.append((name, kwargs))
+        "apps.core.dispatch.current_app.send_task", lambda name, kwargs, **_: found.append((name, kwargs))
     )
     return found
 

@@ -201,7 +201,7 @@ def test_silent_processes_are_lost_and_found(valkey_url: str) -> None:
 
 def test_a_restart_is_told_once_and_a_new_supervisor_starts_from_zero(valkey_url: str) -> None:
     for restarts, told in ((0, 0), (1, 1), (1, 1), (2, 2), (0, 2), (1, 3)):
-        beat(valkey_url, "supervisor", restarts={"gpu": restarts})
+        beat(valkey_url, "supervisor", processes={"gpu": {"pid": 7, "alive": True, "restarts": restarts}})
         services.sweep(CTX)
         incident = selectors.incidents().filter(kind="process_restarted").first()
         assert (incident.count if incident else 0) == told
@@ -210,6 +210,26 @@ def test_a_restart_is_told_once_and_a_new_supervisor_starts_from_zero(valkey_url
     services.sweep(CTX)
     incident.refresh_from_db()
     assert (incident.source_cleared_at, incident.state) == (CLOCK.now(), "triggered")
+
+
+@pytest.mark.parametrize(
+    ("age", "process", "lost"),
+    [
+        (4, {"pid": 7, "alive": True}, False),
+        (6, {"pid": 7, "alive": True}, True),
+        (9000, {"pid": 7, "alive": True}, True),
+        (9000, {"pid": 7, "alive": False}, True),
+        (60, {"pid": 8, "alive": True}, False),
+        (60, None, True),
+        (9000, None, False),
+    ],
+    ids=["fresh", "stopped", "stopped long ago", "dead", "just started anew", "unsupervised", "forgotten"],
+)
+def test_who_counts_as_lost(valkey_url: str, age: float, process: dict[str, Any] | None, lost: bool) -> None:
+    beat(valkey_url, "gpu", age=age)
+    beat(valkey_url, "supervisor", processes={"gpu": process} if process else {})
+    services.sweep(CTX)
+    assert models.Incident.objects.filter(fingerprint="worker_lost:gpu").exists() is lost
 
 
 def test_a_sweep_without_redis_still_handles_signals(settings: Any) -> None:

@@ -118,6 +118,17 @@ def test_halt_and_resume_take_fresh_codes(ann: Person) -> None:
     assert (resumed.status_code, resumed.json()["resumed"]) == (200, True)
 
 
+def test_halting_does_not_lean_on_the_cache(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = signed_in(ann)
+    body = {"reason": "odd", "grant": stepped(browser, ann, "trading.halt")}
+
+    def down(*_: Any) -> bool:
+        raise ConnectionError("the cache is down")
+
+    monkeypatch.setattr("apps.core.api.throttles.CallerThrottle.allow_request", down)
+    assert browser.send("/api/v1/trading/halts/", body).status_code == 200
+
+
 def test_live_resume_waits_for_another_person(ann: Person) -> None:
     services.ensure_venue(PROCESS, name="real", mode="live")
     browser, bob = signed_in(ann), make_person("bob", Role.RISK_OFFICER)

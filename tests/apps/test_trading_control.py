@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+import redis
+from celery import current_app
+from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
 from apps.accounts.domain.roles import Role
@@ -15,6 +19,7 @@ from apps.accounts.services import stepup
 from apps.audit.models import AuditEntry
 from apps.core.clock import FrozenClock
 from apps.core.context import Context, service_context
+from apps.core.dispatch import send_after_commit
 from apps.core.errors import IllegalTransition, Invalid, NotFound, PermissionRefused, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.trading import models, selectors, services
@@ -35,7 +40,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     def send_task(name: str, kwargs: dict[str, Any], **options: Any) -> None:
         found.append((name, kwargs))
 
-    monkeypatch.setattr("apps.trading.dispatch.current_app.send_task", send_task)
+    monkeypatch.setattr("apps.core.dispatch.current_app.send_task", send_task)
     return found
 
 
@@ -95,10 +100,30 @@ def test_halt_works_while_the_broker_is_down(
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("apps.trading.dispatch.current_app.send_task", refuse)
+    monkeypatch.setattr("apps.core.dispatch.current_app.send_task", refuse)
     with django_capture_on_commit_callbacks(execute=True):
         halted(make_person("ann", Role.OPERATOR), "paper")
     assert selectors.desired_control("paper")["state"] == "HALTED"
+
+
+def test_commands_reach_the_queue_of_their_worker(valkey_url: str) -> None:
+    with redis.Redis.from_url(valkey_url) as client:
+        client.delete("execution")
+        with transaction.atomic():
+            send_after_commit("gekko.execution.cancel_all", reason="x", by="ann")
+        connection.run_on_commit[-1][1]()
+        sent = client.lrange("execution", 0, -1)
+        client.delete("execution")
+    assert [json.loads(message)["headers"]["task"] for message in sent] == ["gekko.execution.cancel_all"]
+
+
+def test_a_broker_that_refuses_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(current_app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    began = time.monotonic()
+    with transaction.atomic():
+        send_after_commit("gekko.nobody", reason="x")
+    connection.run_on_commit[-1][1]()
+    assert time.monotonic() - began < 2
 
 
 def test_a_person_needs_a_fresh_code_for_this_very_venue(paper: models.Venue, live: models.Venue) -> None:

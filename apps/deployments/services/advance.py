@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.core.context import Context
+from apps.core.dispatch import send_after_commit
 from apps.core.ids import new_id
 from apps.deployments.choices import ACTIVE_STATES, RunState, StepState
 from apps.deployments.domain.plan import CheckResult, Move, Seen, after_check, next_move
@@ -18,7 +19,6 @@ from apps.deployments.services import checks
 from apps.deployments.services.runs import locked_run
 from apps.deployments.services.transitions import OVERDUE_AFTER, UNSCHEDULED, book_next, move, save_and_publish
 from apps.trading import selectors as trading
-from apps.trading.dispatch import send_after_commit
 
 AGAIN_S: Final = 1.0
 

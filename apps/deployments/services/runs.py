@@ -12,6 +12,7 @@ from apps.accounts.permissions import Capability, require
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core.context import ActorKind, Context
+from apps.core.dispatch import send_after_commit
 from apps.core.errors import Conflict, IllegalTransition, Invalid, NotFound, StaleVersion, StepUpRequired
 from apps.core.ids import new_id
 from apps.deployments.choices import RunState
@@ -21,7 +22,6 @@ from apps.deployments.models import Release, Run, Step
 from apps.deployments.selectors import active_run, get_release
 from apps.deployments.services.releases import take_numbers_lock
 from apps.deployments.services.transitions import book_next, move
-from apps.trading.dispatch import send_after_commit
 from apps.trading.models import Venue
 from apps.trading.selectors import get_venue
 

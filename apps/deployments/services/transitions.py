@@ -8,12 +8,12 @@ from typing import Final
 from apps.audit import services as audit
 from apps.core import outbox
 from apps.core.context import Context
+from apps.core.dispatch import send_after_commit
 from apps.core.ids import new_id
 from apps.deployments.choices import RunState
 from apps.deployments.domain.states import FINAL, check_transition
 from apps.deployments.models import Run
 from apps.deployments.rows import run_row
-from apps.trading.dispatch import send_after_commit
 
 PLANNED: Final = "gekko.deployments.advance"
 OVERDUE_AFTER: Final = timedelta(seconds=15)

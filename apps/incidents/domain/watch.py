@@ -8,12 +8,29 @@ from typing import Final
 
 LOST_AFTER: Final = timedelta(seconds=5)
 FORGOTTEN_AFTER: Final = timedelta(minutes=2)
-"""A heartbeat this old is left from an earlier start of the desk and says nothing about this one."""
+"""Without a supervisor that knows the process, a heartbeat this old is taken for one that was stopped on purpose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """The newest sign of life of a process, and under which process id it was given."""
+
+    at: datetime
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """What the supervisor says of a process."""
+
+    pid: int | None
+    alive: bool
+    restarts: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What to do about one process."""
+    """What to do about processes."""
 
     lost: tuple[str, ...] = ()
     alive: tuple[str, ...] = ()
@@ -21,16 +38,29 @@ class Verdict:
     """(process, restarts since the supervisor started)."""
 
 
-def judge(*, beats: dict[str, datetime], restarts: dict[str, int], known: dict[str, int], now: datetime) -> Verdict:
-    """Compare the newest heartbeats and the supervisor's restart counts with those that were ``known`` before.
+def judge(
+    *, beats: dict[str, Beat], supervised: dict[str, Supervised], known: dict[str, int], now: datetime
+) -> Verdict:
+    """Compare the newest heartbeats with what the supervisor says, and its restart counts with those ``known`` before.
 
     A count below the known one means that the supervisor itself started anew.
     """
-    ages = {name: now - at for name, at in beats.items()}
     return Verdict(
-        lost=tuple(sorted(name for name, age in ages.items() if LOST_AFTER < age <= FORGOTTEN_AFTER)),
-        alive=tuple(sorted(name for name, age in ages.items() if age <= LOST_AFTER)),
+        lost=tuple(sorted(name for name, beat in beats.items() if _lost(beat, supervised.get(name), now))),
+        alive=tuple(sorted(name for name, beat in beats.items() if now - beat.at <= LOST_AFTER)),
         restarted=tuple(
-            (name, count) for name, count in sorted(restarts.items()) if count > (known.get(name, 0)) and count > 0
+            (name, process.restarts)
+            for name, process in sorted(supervised.items())
+            if process.restarts > known.get(name, 0)
         ),
     )
+
+
+def _lost(beat: Beat, process: Supervised | None, now: datetime) -> bool:
+    """Silent for too long. A live process under another id has only just started and will show itself."""
+    silent = now - beat.at
+    if silent <= LOST_AFTER:
+        return False
+    if process is None:
+        return silent <= FORGOTTEN_AFTER
+    return not process.alive or process.pid == beat.pid

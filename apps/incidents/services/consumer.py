@@ -130,12 +130,11 @@ def _watch_processes(ctx: Context) -> None:
     except Unavailable as error:
         log.warning("heartbeats not seen", error=error.detail)
         return
-    supervisor = beats.get("supervisor")
-    restarts = dict(supervisor.detail.get("restarts") or {}) if supervisor else {}
+    supervised = _supervised(beats.get("supervisor"), ctx)
     known = dict(ProcessSighting.objects.values_list("name", "restarts"))
     verdict = watch.judge(
-        beats={name: beat.at for name, beat in beats.items()},
-        restarts={str(name): int(count) for name, count in restarts.items()},
+        beats={name: watch.Beat(at=beat.at, pid=beat.pid) for name, beat in beats.items()},
+        supervised=supervised,
         known=known,
         now=ctx.now(),
     )
@@ -145,9 +144,23 @@ def _watch_processes(ctx: Context) -> None:
         clear(ctx, _lost_fingerprint(name))
     for name, count in verdict.restarted:
         _restarted(ctx, name, count)
-    for name, count in restarts.items():
-        if known.get(name) != count:
-            ProcessSighting.objects.update_or_create(name=name, defaults={"restarts": count, "seen_at": ctx.now()})
+    for name, process in supervised.items():
+        if known.get(name) != process.restarts:
+            changes = {"restarts": process.restarts, "seen_at": ctx.now()}
+            ProcessSighting.objects.update_or_create(name=name, defaults=changes)
+
+
+def _supervised(beat: heartbeats.Heartbeat | None, ctx: Context) -> dict[str, watch.Supervised]:
+    """What a living supervisor says of its processes; nothing when there is none."""
+    if beat is None or not beat.fresh(ctx.now()):
+        return {}
+    told = beat.detail.get("processes") or {}
+    return {
+        str(name): watch.Supervised(
+            pid=process.get("pid"), alive=bool(process.get("alive")), restarts=int(process.get("restarts") or 0)
+        )
+        for name, process in told.items()
+    }
 
 
 def _lost_fingerprint(name: str) -> str:

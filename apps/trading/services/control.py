@@ -12,10 +12,10 @@ from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core import outbox
 from apps.core.context import ActorKind, Context
+from apps.core.dispatch import send_after_commit
 from apps.core.errors import NotFound
 from apps.policies.selectors import approvals_needed
 from apps.trading.choices import ResumeState
-from apps.trading.dispatch import send_after_commit
 from apps.trading.domain import control as plans
 from apps.trading.models import Halt, ResumeRequest, TradingControl
 from apps.trading.rows import control_row, resume_row

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
+
+_IMPATIENT: Final = {"max_retries": 0, "socket_timeout": 2, "socket_connect_timeout": 1}
+"""Whoever halts must not wait for a broker that is away: left to itself, kombu tries for six seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +26,15 @@ def send_after_commit(task: str, /, *, _countdown: float = 0, **kwargs: Any) -> 
 
 def _send(task: str, countdown: float, kwargs: dict[str, Any]) -> None:
     try:
-        current_app.send_task(task, kwargs=kwargs, countdown=countdown or None, retry=False, ignore_result=True)
+        options = {**(current_app.conf.broker_transport_options or {}), **_IMPATIENT}
+        with current_app.connection_for_write(connect_timeout=1, transport_options=options) as connection:
+            current_app.send_task(
+                task,
+                kwargs=kwargs,
+                countdown=countdown or None,
+                connection=connection,
+                retry=False,
+                ignore_result=True,
+            )
     except (OperationalError, OSError) as error:
         log.warning("command not sent; the worker will find it when it polls", task=task, error=str(error))
