@@ -42,7 +42,7 @@ class ForecastPortfolioParams(Params, frozen=True):
     offset_ticks: Annotated[int, msgspec.Meta(ge=0)] = 1
     reprice_after_s: NotNegative = 5.0
     min_order_interval_s: NotNegative = 2.0
-    min_hold_s: NotNegative = 30.0
+    min_hold_s: NotNegative = 0.0
     flatten_before_s: NotNegative = 20.0
 
 
