@@ -55,6 +55,9 @@ async def test_orders_are_placed_found_listed_and_cancelled(tmp_path) -> None:
         balance = await client.fetch_balance()
         assert (balance["USDT"]["used"], balance["USDT"]["free"]) == (300, 99_700)
         assert (await client.cancel_order(placed["id"], PAIR))["status"] == "canceled"
+        moving = await client.create_order(PAIR, "limit", "buy", 0.01, 30_000)
+        moved = await client.edit_order(moving["id"], PAIR, "limit", "buy", 0.01, 31_000)
+        assert (moved["price"], [o["price"] for o in await client.fetch_open_orders(PAIR)]) == (31_000, [31_000])
         bought = await client.create_order(PAIR, "market", "buy", 0.02, None, {"clientOrderId": "desk-2"})
         assert (bought["status"], bought["filled"]) == ("closed", 0.02)
         sold = await client.create_order(PAIR, "limit", "sell", 0.01, 1000, {"timeInForce": "IOC"})

@@ -147,6 +147,13 @@ async def test_post_only_is_refused_when_it_crosses_and_replace_moves_an_order(t
         assert (status, answer["cancelResult"], answer["newOrderResult"]) == (200, "SUCCESS", "SUCCESS")
         _, rows = await venue.call("GET", "openOrders", symbol="BTCUSDT")
         assert [(r["clientOrderId"], r["price"]) for r in rows] == [("new", "31000.00000000")]
+        again: dict[str, Any] = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "old"}
+        status, failed = await venue.call("POST", "order/cancelReplace", **order, price="31000", **again)
+        assert (status, failed["code"]) == (400, -2022)
+        costly = order | {"quantity": "99", "price": "31000", "cancelOrigClientOrderId": "new"}
+        status, half = await venue.call("POST", "order/cancelReplace", **(again | costly))
+        assert (status, half["code"]) == (409, -2021)
+        assert (await venue.call("GET", "openOrders", symbol="BTCUSDT"))[1] == []
 
 
 async def test_weights_are_counted_and_too_many_are_refused_with_the_time_to_wait(tmp_path) -> None:

@@ -133,7 +133,7 @@ def execution_report(report: Accepted | Filled | Ended, grid: Grid, now: int, ca
             kind = "CANCELED" if report.status is OrderStatus.CANCELED else "EXPIRED"
             kind = "TRADE_PREVENTION" if report.reason is EndReason.SELF_TRADE else kind
             event.update(x=kind, X=status(order), z=grid.quantity(order.filled), Z=fixed(from_money(order.money)))
-            if cancel_id:
+            if cancel_id and report.status is OrderStatus.CANCELED:
                 event.update(c=cancel_id, C=order.client_id)
     return event
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from workers.engine.execution.matching_types import Filled, NewOrder, Refused, SelfTrade, VenueOrder
+from workers.engine.execution.matching_types import Filled, NewOrder, Refused, Reports, SelfTrade, VenueOrder
 from workers.engine.instruments import GridError, Instrument
 from workers.engine.vocabulary import OrderType, Side, TimeInForce
 from workers.live.paper_venue import errors, messages, signing
@@ -209,22 +209,30 @@ async def replace_order(venue: Venue, params: Params) -> dict[str, Any]:
     target["origClientOrderId"] = params.get("cancelOrigClientOrderId", "")
     order = _find(venue, target, errors.CANCEL_UNKNOWN)
     await asyncio.sleep(venue.latency.sample_ns() / 1e9)
-    cancelled = await _cancel(venue, order, params.get("cancelNewClientOrderId", ""))
-    reports = venue.engine.submit(new, venue.clock())
-    first = reports[0]
+    cancel_id = _client_id(venue, params.get("cancelNewClientOrderId", ""))
+    reports = venue.engine.replace(order.order_id, new, venue.clock())
+    if isinstance(reports[0], Refused):
+        raise VenueError(-2022, f"Order cancel-replace failed: {errors.refused(reports[0]).msg}")
+    await venue.desk.book(reports, cancel_id)
     grid = venue.desk.grids[new.symbol]
-    if isinstance(first, Refused):
-        venue.desk.publish_refusal(new, first)
-        raise VenueError(-2021, f"Order cancel-replace partially failed: {errors.refused(first).msg}", status=409)
-    await venue.desk.book(reports)
-    placed = venue.engine.find(new.client_id) or order
+    placed = venue.engine.find(new.client_id)
+    if placed is None or isinstance(reports[1], Refused):
+        raise _replace_refused(venue, new, reports[1])
     fills = [r for r in reports if isinstance(r, Filled)]
     return {
         "cancelResult": "SUCCESS",
         "newOrderResult": "SUCCESS",
-        "cancelResponse": cancelled,
+        "cancelResponse": messages.cancel_answer(order, grid, cancel_id),
         "newOrderResponse": messages.order_answer(placed, grid, fills, "FULL"),
     }
+
+
+def _replace_refused(venue: Venue, new: NewOrder, report: Reports) -> VenueError:
+    """The old order is gone and the new one was refused: -2021, and a report on the account's streams."""
+    if not isinstance(report, Refused):
+        return VenueError(*errors.INJECTED_FAILURE, status=500)
+    venue.desk.publish_refusal(new, report)
+    return VenueError(-2021, f"Order cancel-replace partially failed: {errors.refused(report).msg}", status=409)
 
 
 async def open_orders(venue: Venue, params: Params) -> list[dict[str, Any]]:
