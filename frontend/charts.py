@@ -1,0 +1,58 @@
+"""Callbacks that draw charts from the records; what comes after is added live by the browser."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from dash import Input, Output
+from django.conf import settings
+
+from apps.core.api.context import context_of
+from apps.core.errors import NotFound
+from apps.trading import rows, selectors
+from frontend import figures
+from frontend.requests import current_request
+
+RANGES: Final[dict[str, timedelta]] = {
+    "5m": timedelta(minutes=5),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(hours=24),
+}
+DEFAULT_RANGE: Final = "1h"
+MOST_MARKS: Final = 300
+EMPTY: Final[dict[str, list[str]]] = {
+    name: [] for name in ("at", "equity", "realised", "unrealised", "fees", "drawdown")
+}
+
+
+def register(app: Any) -> None:
+    """Charts of the overview and of the P&L page; ``*-range`` says how far back."""
+
+    @app.callback(Output("overview-chart", "figure"), Input("overview-range", "data"))  # type: ignore[untyped-decorator]  # dash
+    def overview(chosen: Any) -> dict[str, Any]:
+        return figures.pnl(series(chosen)[0], parts=False)
+
+    @app.callback(Output("pnl-chart", "figure"), Output("drawdown-chart", "figure"), Input("pnl-range", "data"))  # type: ignore[untyped-decorator]  # dash
+    def pnl_page(chosen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        found, start = series(chosen)
+        return figures.pnl(found, executions(start)), figures.drawdown(found)
+
+
+def series(chosen: Any) -> tuple[dict[str, Any], datetime]:
+    """The recorded series of a range and its start; a name that is no range means the default one."""
+    ctx = context_of(current_request())
+    selectors.may_view(ctx, "pnl")
+    span = RANGES.get(chosen) if isinstance(chosen, str) else None
+    now = ctx.now()
+    start = now - (span or RANGES[DEFAULT_RANGE])
+    try:
+        return selectors.pnl_series(settings.GEKKO_VENUE_NAME, start=start, end=now), start
+    except NotFound:
+        return dict(EMPTY), start
+
+
+def executions(start: datetime) -> list[dict[str, Any]]:
+    """The newest executions since ``start``, as rows."""
+    found = selectors.fills(settings.GEKKO_VENUE_NAME).filter(executed_at__gte=start)[:MOST_MARKS]
+    return [rows.fill_row(fill) for fill in found]

@@ -1,0 +1,58 @@
+// All writing goes through here: CSRF token, idempotency key, expected version, and refusals as readable errors.
+
+import { banner } from "./banners.js";
+
+const BASE = "/api/v1/";
+
+/** What the server said no with: `code`, `detail`, `status`, `fields`, `requestId`. */
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail || problem.title || `The server answered ${status}`);
+    this.status = status;
+    this.code = problem.code || "error";
+    this.fields = problem.fields || {};
+    this.requestId = problem.request_id || "";
+  }
+
+  get words() {
+    return this.status >= 500 && this.requestId ? `${this.message} (request ${this.requestId})` : this.message;
+  }
+}
+
+function cookie(name) {
+  const found = document.cookie.split("; ").find((part) => part.startsWith(`${name}=`));
+  return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
+}
+
+async function call(method, path, { body, key, version } = {}) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") {
+    headers["X-CSRFToken"] = cookie("csrftoken") || cookie("__Host-csrftoken");
+    headers["Content-Type"] = "application/json";
+    headers["Idempotency-Key"] = key || crypto.randomUUID();
+  }
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
+  let response;
+  try {
+    const target = path.startsWith("/") || path.startsWith("http") ? path : BASE + path;
+    response = await fetch(target, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  } catch {
+    throw new Refused(0, { code: "unreachable", detail: "The server cannot be reached. Check the connection and repeat." });
+  }
+  const text = await response.text();
+  let data = null;
+  try {
+    data = text ? JSON.parse(text) : null;
+  } catch {
+    data = null;
+  }
+  if (!response.ok) {
+    if (response.status === 401 && !path.startsWith("auth/s")) banner("session");
+    throw new Refused(response.status, data || {});
+  }
+  return data;
+}
+
+export const get = (path) => call("GET", path);
+export const post = (path, body = {}, options = {}) => call("POST", path, { ...options, body });
+export const remove = (path) => call("DELETE", path);

@@ -1,0 +1,49 @@
+// Banners over the page for what concerns all of it. Each kind is there at most once.
+
+import { byId, el } from "./dom.js";
+
+const KINDS = {
+  session: { kind: "bad", text: "Your session has ended. Nothing on this page is live any more.", link: "Sign in again" },
+  refused: { kind: "bad", text: "You may not see this part of the desk. An administrator can give you the role." },
+  fault: { kind: "bad", text: "The server failed to answer. Data on this page may be old.", link: "Reload" },
+  halted: { kind: "bad", text: "" },
+  topic: { kind: "warn", text: "" },
+};
+
+export function banner(name, text = "") {
+  const place = byId("banners");
+  if (!place) return;
+  let shown = place.querySelector(`[data-banner="${name}"]`);
+  const said = text || KINDS[name].text;
+  if (shown) {
+    const span = shown.firstElementChild;
+    if (span.textContent !== said) span.textContent = said;
+    return;
+  }
+  const here = location.pathname + location.search;
+  const href = name === "session" ? `/login/?next=${encodeURIComponent(here)}` : here;
+  const link = KINDS[name].link ? el("a", { href, class: "banner-link" }, KINDS[name].link) : null;
+  shown = el("div", { class: `banner ${KINDS[name].kind}`, role: "alert", data: { banner: name } }, el("span", {}, said), link);
+  place.append(shown);
+}
+
+export function clearBanner(name) {
+  byId("banners")?.querySelector(`[data-banner="${name}"]`)?.remove();
+}
+
+let timer = 0;
+
+/** A short confirmation that goes by itself. */
+export function toast(text, kind = "good") {
+  const place = byId("toasts");
+  place.replaceChildren(el("div", { class: `toast ${kind}` }, text));
+  clearTimeout(timer);
+  timer = setTimeout(() => place.replaceChildren(), 6000);
+}
+
+window.addEventListener("gekko:refused", (event) => {
+  const { status } = event.detail;
+  if (status === 401) banner("session");
+  else if (status === 403) banner("refused");
+  else banner("fault");
+});

@@ -1,0 +1,98 @@
+// Numbers come as decimal strings and are shown without arithmetic where possible; null means unknown and shows a dash.
+
+import { DASH } from "./dom.js";
+
+const cache = new Map();
+
+function formatter(least, most) {
+  const key = `${least}:${most}`;
+  if (!cache.has(key)) {
+    const options = { minimumFractionDigits: least, maximumFractionDigits: most };
+    cache.set(key, new Intl.NumberFormat("en-US", options));
+  }
+  return cache.get(key);
+}
+
+const known = (value) => value !== null && value !== undefined && value !== "" && Number.isFinite(Number(value));
+
+/** With thousands separators; `places` decimals, or between the two given. */
+export function number(value, least = 2, most = least) {
+  return known(value) ? formatter(least, most).format(value) : DASH;
+}
+
+/** With sign and arrow, so that direction never depends on colour: {text, cls}. */
+export function signed(value, places = 2) {
+  if (!known(value)) return { text: DASH, cls: "" };
+  const rounded = Number(Number(value).toFixed(places));
+  if (rounded === 0) return { text: formatter(places, places).format(0), cls: "flat" };
+  const size = formatter(places, places).format(Math.abs(rounded));
+  return rounded > 0 ? { text: `▲ +${size}`, cls: "up" } : { text: `▼ −${size}`, cls: "down" };
+}
+
+/** A price with as many decimals as it came with. */
+export function price(value) {
+  if (!known(value)) return DASH;
+  const places = Math.min(8, (String(value).split(".")[1] || "").length);
+  return number(value, Math.max(2, places));
+}
+
+export function quantity(value) {
+  return known(value) ? number(value, 0, 8) : DASH;
+}
+
+export function percent(fraction, places = 1) {
+  return known(fraction) ? `${number(Number(fraction) * 100, places)} %` : DASH;
+}
+
+export function bytes(value) {
+  if (!known(value)) return DASH;
+  const gib = Number(value) / 2 ** 30;
+  return gib >= 1 ? `${number(gib, 1)} GiB` : `${number(Number(value) / 2 ** 20, 0)} MiB`;
+}
+
+export function milliseconds(ns) {
+  if (!known(ns)) return DASH;
+  const ms = Number(ns) / 1e6;
+  return `${number(ms, ms < 10 ? 2 : 1)} ms`;
+}
+
+/** A span of time in its largest unit: 840 ms, 12 s, 5 min, 3 h, 2 d. */
+export function span(ms) {
+  if (!known(ms)) return DASH;
+  const value = Math.max(0, Number(ms));
+  if (value < 1000) return `${Math.round(value)} ms`;
+  if (value < 10_000) return `${(value / 1000).toFixed(1)} s`;
+  if (value < 90_000) return `${Math.round(value / 1000)} s`;
+  if (value < 5_400_000) return `${Math.round(value / 60_000)} min`;
+  if (value < 129_600_000) return `${Math.round(value / 3_600_000)} h`;
+  return `${Math.round(value / 86_400_000)} d`;
+}
+
+/** Time of day in UTC. */
+export function timeOfDay(iso) {
+  const at = new Date(iso);
+  return iso && !Number.isNaN(at.getTime()) ? at.toISOString().slice(11, 19) : DASH;
+}
+
+export function dateTime(iso) {
+  const at = new Date(iso);
+  return iso && !Number.isNaN(at.getTime()) ? `${at.toISOString().slice(0, 10)} ${at.toISOString().slice(11, 19)}` : DASH;
+}
+
+export function since(iso, now) {
+  return iso ? span(now - new Date(iso).getTime()) : DASH;
+}
+
+export function words(code) {
+  const text = String(code || "").replaceAll("_", " ").toLowerCase();
+  return text ? text[0].toUpperCase() + text.slice(1) : DASH;
+}
+
+/** A browser's name out of its long description. */
+export function device(agent) {
+  const name = [/Edg\//, /Firefox\//, /Chrome\//, /Safari\//].find((pattern) => pattern.test(agent));
+  const labels = { "/Edg\\//": "Edge", "/Firefox\\//": "Firefox", "/Chrome\\//": "Chrome", "/Safari\\//": "Safari" };
+  const system = ["Windows", "Android", "iPhone", "iPad", "Mac OS", "Linux"].find((word) => agent.includes(word));
+  if (!name) return agent ? agent.slice(0, 40) : "Unknown device";
+  return system ? `${labels[String(name)]} on ${system}` : labels[String(name)];
+}
