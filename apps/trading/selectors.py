@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from django.db import connection
@@ -14,7 +13,6 @@ from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.core.money import plain
 from apps.trading import rows
-from apps.trading.domain.positions import unrealised
 from apps.trading.models import (
     Balance,
     EquityPoint,
@@ -37,7 +35,6 @@ MAX_POINTS: Final = 1500
 SNAPSHOT_ROWS: Final = 200
 RESUME_ROWS: Final = 20
 DEFAULT_SPAN: Final = timedelta(hours=24)
-ZERO: Final = Decimal(0)
 
 
 def may_view(ctx: Context, what: str) -> None:
@@ -148,11 +145,12 @@ def latest_mark(venue: str) -> EquityPoint | None:
 
 
 def account(venue: str) -> dict[str, Any]:
-    """The account at a glance: equity, P&L, cash and exposure at the newest mark, balances, control and feeds."""
+    """The account at a glance: equity, P&L, cash and exposure at the newest mark, balances, control and feeds.
+
+    All amounts but the balances belong to one moment, ``marked_at``, so that they add up; null before the first mark.
+    """
     place = get_venue(venue)
     mark = latest_mark(venue)
-    held = list(positions(venue))
-    gains = [unrealised(quantity=p.quantity, cost=p.cost, mark=p.mark) or ZERO for p in held]
     return {
         "venue": place.name,
         "mode": place.mode,
@@ -160,9 +158,9 @@ def account(venue: str) -> dict[str, Any]:
         "label": place.label,
         "quote": place.quote,
         "equity": None if mark is None else plain(mark.equity),
-        "realised": plain(sum((p.realised for p in held), ZERO)),
-        "unrealised": plain(sum(gains, ZERO)),
-        "fees": plain(sum((p.fees for p in held), ZERO)),
+        "realised": None if mark is None else plain(mark.realised),
+        "unrealised": None if mark is None else plain(mark.unrealised),
+        "fees": None if mark is None else plain(mark.fees),
         "cash": None if mark is None else plain(mark.cash),
         "gross": None if mark is None else plain(mark.gross),
         "drawdown": None if mark is None else plain(mark.drawdown),

@@ -212,6 +212,20 @@ def test_a_restart_is_told_once_and_a_new_supervisor_starts_from_zero(valkey_url
     assert (incident.source_cleared_at, incident.state) == (CLOCK.now(), "triggered")
 
 
+def test_heartbeats_of_an_earlier_start_are_left_alone_while_the_desk_starts(valkey_url: str) -> None:
+    since = CLOCK.now()
+    beat(valkey_url, "gpu", age=20)
+    CLOCK.advance(seconds=30)
+    services.sweep(CTX, watching_since=since)
+    assert not models.Incident.objects.exists()
+    beat(valkey_url, "web", age=6)
+    services.sweep(CTX, watching_since=since)
+    assert models.Incident.objects.get().fingerprint == "worker_lost:web", "it lived since, and went"
+    CLOCK.advance(seconds=20)
+    services.sweep(CTX, watching_since=since)
+    assert models.Incident.objects.filter(fingerprint="worker_lost:gpu").exists()
+
+
 @pytest.mark.parametrize(
     ("age", "process", "lost"),
     [

@@ -12,7 +12,7 @@ from apps.audit.models import AuditEntry
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.core.models import OutboxMessage
-from apps.trading import models, selectors, services
+from apps.trading import models, rows, selectors, services
 from apps.trading.domain.states import at
 from tests.factories import journal
 from workers.engine import events as ev
@@ -161,10 +161,16 @@ def test_the_series_is_thinned_without_losing_its_extremes() -> None:
 
 def test_the_account_adds_up() -> None:
     ts = journal.START
-    project(*life_of_an_order(), journal.marked(ts, cash=99_800 * 10**16, marks={"BTCUSDT": 6_000_000}))
+    assert project(*life_of_an_order()) == 12
+    bought = selectors.account("paper")
+    assert (bought["equity"], bought["fees"]) == (None, None)
+    project(
+        *life_of_an_order(), journal.marked(ts, cash=99_800 * 10**16, fees=2 * 10**15, marks={"BTCUSDT": 6_000_000})
+    )
     account = selectors.account("paper")
     assert account["fees"] == "0.2"
-    assert account["unrealised"] == "39.96"
+    position = rows.position_row(selectors.positions("paper").get(symbol="BTCUSDT"))
+    assert (position["unrealised"], position["fees"], position["average_price"]) == ("39.96", "0.2", "50000")
     assert (account["equity"], account["cash"], account["open_orders"]) == ("100000", "99800", 0)
     assert account["control"]["observed_state"] == "ACTIVE"
 

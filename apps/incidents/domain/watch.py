@@ -9,6 +9,7 @@ from typing import Final
 LOST_AFTER: Final = timedelta(seconds=5)
 FORGOTTEN_AFTER: Final = timedelta(minutes=2)
 """Without a supervisor that knows the process, a heartbeat this old is taken for one that was stopped on purpose."""
+START_GRACE: Final = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,22 @@ class Verdict:
 
 
 def judge(
-    *, beats: dict[str, Beat], supervised: dict[str, Supervised], known: dict[str, int], now: datetime
+    *,
+    beats: dict[str, Beat],
+    supervised: dict[str, Supervised],
+    known: dict[str, int],
+    now: datetime,
+    since: datetime | None = None,
 ) -> Verdict:
     """Compare the newest heartbeats with what the supervisor says, and its restart counts with those ``known`` before.
 
-    A count below the known one means that the supervisor itself started anew.
+    A count below the known one means that the supervisor itself started anew. A heartbeat from before ``since``, when
+    the watch began, is left from an earlier start of the desk for as long as the others may need to start.
     """
+    starting = since is not None and now - since <= START_GRACE
+    current = {name: beat for name, beat in beats.items() if not (starting and since and beat.at < since)}
     return Verdict(
-        lost=tuple(sorted(name for name, beat in beats.items() if _lost(beat, supervised.get(name), now))),
+        lost=tuple(sorted(name for name, beat in current.items() if _lost(beat, supervised.get(name), now))),
         alive=tuple(sorted(name for name, beat in beats.items() if now - beat.at <= LOST_AFTER)),
         restarted=tuple(
             (name, process.restarts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -99,10 +99,13 @@ _ACTIONS: Final[dict[tuple[str, str], Callable[[Context, dict[str, Any]], None]]
 }
 
 
-def sweep(ctx: Context) -> int:
-    """Handle waiting signals, look at heartbeats, and close what is over; return how many signals were handled."""
+def sweep(ctx: Context, *, watching_since: datetime | None = None) -> int:
+    """Handle waiting signals, look at heartbeats, and close what is over; return how many signals were handled.
+
+    ``watching_since`` is when the process that calls this started.
+    """
     handled = _consume(ctx)
-    _watch_processes(ctx)
+    _watch_processes(ctx, watching_since)
     _clear_quiet(ctx)
     resolve_cleared(ctx)
     expire_requests(ctx)
@@ -124,7 +127,7 @@ def _consume(ctx: Context) -> int:
     return handled
 
 
-def _watch_processes(ctx: Context) -> None:
+def _watch_processes(ctx: Context, since: datetime | None) -> None:
     try:
         beats = heartbeats.read()
     except Unavailable as error:
@@ -137,6 +140,7 @@ def _watch_processes(ctx: Context) -> None:
         supervised=supervised,
         known=known,
         now=ctx.now(),
+        since=since,
     )
     for name in verdict.lost:
         _lost(ctx, name, beats[name])

@@ -172,9 +172,9 @@ class AccountSerializer(Base):
     label = serializers.CharField()  # type: ignore[assignment]  # a wire name that the base class uses too
     quote = serializers.CharField()
     equity = amount(null=True)
-    realised = amount()
-    unrealised = amount()
-    fees = amount()
+    realised = amount(null=True)
+    unrealised = amount(null=True)
+    fees = amount(null=True)
     cash = amount(null=True)
     gross = amount(null=True)
     drawdown = amount(null=True)
