@@ -414,30 +414,12 @@ class Kernel:
                 self._watch_loss()
 
     def _watch_loss(self) -> None:
-        """Follow the high-water mark; halt when the day's loss or the drawdown has reached its limit."""
-        valuation, limits = self._desk.valuation, self._desk.risk.limits
-        if valuation.unmarked:
-            return
-        pnl, drawdown = valuation.pnl, 0
-        if pnl >= valuation.peak:
-            valuation.peak = pnl
-        else:
-            drawdown = valuation.peak - pnl
-        if limits is None:
-            return
-        loss = self.books.day_start - pnl
-        if drawdown < limits.max_drawdown and loss < limits.max_daily_loss:
-            self._breached = False
-        elif not self._breached:
-            self._breached = True
-            what = "drawdown" if drawdown >= limits.max_drawdown else "daily loss"
-            self._halt_on_loss(what)
-
-    def _halt_on_loss(self, what: str) -> None:
-        if self.books.state is TradingState.HALTED:
-            return
-        self._desk.record(self._desk.valuation.sample(self._desk.now))
-        self._change_state(TradingState.HALTED, f"{what} limit reached", "risk", 0)
+        """Halt once when the day's loss or the drawdown reaches its limit; a person who resumes is not halted again."""
+        lost = self._desk.valuation.watch(self._desk.risk.limits)
+        if lost and not self._breached and self.books.state is not TradingState.HALTED:
+            self._desk.record(self._desk.valuation.sample(self._desk.now))
+            self._change_state(TradingState.HALTED, f"{lost} limit reached", "risk", 0)
+        self._breached = bool(lost)
 
     def _change_state(self, state: TradingState, reason: str, by: str, control_version: int) -> None:
         self._desk.record(

@@ -10,6 +10,7 @@ from workers.engine.accounting.books import Books
 from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
 from workers.engine.events import Marked
+from workers.engine.risk.limits import Limits
 
 
 class Valuation:
@@ -66,6 +67,24 @@ class Valuation:
         line.mark = ticks
         if line.position or line.open:
             self.refresh(line)
+
+    def watch(self, limits: Limits | None) -> str:
+        """Follow the high-water mark; name the loss that has reached its limit, if one has.
+
+        While a position has no mark there is nothing to judge by, and nothing is followed.
+        """
+        if self.unmarked:
+            return ""
+        pnl, drawdown = self.pnl, 0
+        if pnl >= self.peak:
+            self.peak = pnl
+        else:
+            drawdown = self.peak - pnl
+        if limits is None:
+            return ""
+        if drawdown >= limits.max_drawdown:
+            return "drawdown"
+        return "daily loss" if self.books.day_start - pnl >= limits.max_daily_loss else ""
 
     def roll_day(self) -> None:
         """Take the end of the day that the books are in."""
