@@ -50,7 +50,7 @@ async def fills_after(desk: Desk, count: int) -> None:
 
 
 async def open_order_of(desk: Desk) -> None:
-    await within(10, lambda: desk.books.open_orders())
+    await within(10, desk.books.open_orders)
 
 
 async def test_forecasts_become_fills_and_all_books_agree(

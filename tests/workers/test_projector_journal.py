@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from apps.trading import services
 from apps.trading.models import Fill, JournalCursor, Order
 from apps.trading.selectors import journal_cursor
 from tests.factories.journal import trading_day
@@ -58,7 +59,7 @@ def test_everything_is_projected_once_by_however_many_projectors(
 
 def test_a_database_that_goes_away_costs_time_and_nothing_else(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection, "FIRST_RETRY_S", 0.01)
-    real, failures = projection.project, [3]
+    real, failures = services.project, [3]
 
     def project(*args: Any, **kwargs: Any) -> int:
         if failures[0]:

@@ -206,10 +206,10 @@ async def test_an_intent_that_the_venue_does_not_know_ends_only_after_its_deadli
     scene.intend()
     order = scene.books.orders[OURS]
     assert not await scene.reconciler.settle(order)
-    assert order.status is OrderStatus.INTENT
+    assert scene.books.orders[OURS].status is OrderStatus.INTENT
     scene.now += 3 * SECOND_NS
     assert await scene.reconciler.settle(order)
-    assert order.status is OrderStatus.CANCELED
+    assert scene.books.orders[OURS].status is OrderStatus.CANCELED
 
 
 async def test_an_unknown_order_that_arrived_is_worked_on() -> None:

@@ -24,6 +24,7 @@ from workers.live.execution.config import LoopConfig
 from workers.live.execution.metrics import JOURNAL_SECONDS, StageClock
 
 JOURNAL_RETRY_S: Final = 1.0
+LAZY_S: Final = 0.02
 SECOND_NS: Final = 1_000_000_000
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,8 @@ class Gateway:
         self._waiting: deque[_Waiting] = deque()
         self._inbox: deque[tuple[Effects, Cause]] = deque()
         self._handling = False
-        self._dirty = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._cancelling: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, _Waiting] = {}
@@ -128,27 +130,35 @@ class Gateway:
     def _carry_out(self, effect: Effect, cause: Cause) -> None:
         if type(effect) is Journal:
             self._journal.append((effect.event,))
-            self._dirty.set()
+            self._commit_later()
         elif type(effect) is Send or type(effect) is Cancel:
             self._waiting.append(_Waiting(effect, self._journal.position.seq, cause, time.perf_counter_ns()))
-            self._dirty.set()
+            self._urgent.set()
         elif type(effect) is RequestForecast:
             self._host.ask_forecast(effect)
         elif type(effect) is Resync:
             self._host.resync(f"the process was paused for {effect.paused_ns / SECOND_NS:.1f} s")
 
+    def _commit_later(self) -> None:
+        """What nothing waits for is written a moment later, so that the disk is idle when an order needs it."""
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(LAZY_S, self._urgent.set)
+
     async def run(self) -> None:
         """The committer, until cancelled: makes appended records durable, then lets out what waited for them."""
         while True:
-            await self._dirty.wait()
-            self._dirty.clear()
+            await self._urgent.wait()
+            self._urgent.clear()
+            if self._later is not None:
+                self._later.cancel()
+                self._later = None
             begun = time.perf_counter()
             try:
                 await self._journal.commit()
             except JournalUnavailable as error:
                 self._fail(str(error))
                 await asyncio.sleep(JOURNAL_RETRY_S)
-                self._dirty.set()
+                self._urgent.set()
                 continue
             JOURNAL_SECONDS.observe(time.perf_counter() - begun)
             if self.broken:

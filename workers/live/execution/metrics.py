@@ -46,6 +46,12 @@ class StageClock:
                 self.counts[stage] += 1
                 self._observers[stage](elapsed / SECOND_NS)
 
+    def forget(self) -> None:
+        """Begin the samples anew; the histograms keep what they have."""
+        for samples in self._samples.values():
+            samples.clear()
+        self.counts = dict.fromkeys(STAGES, 0)
+
     def quantiles(self) -> dict[str, dict[str, int]]:
         """p50, p99, worst (ns) and count by stage, for stages that have samples."""
         found: dict[str, dict[str, int]] = {}
