@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -68,6 +69,20 @@ def environment(port: int, folder: Path) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def start(venue: Running, port: int, folder: Path) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "workers.live.paper_venue", env=environment(port, folder), cwd=ROOT
+    )
+    await reachable(venue.http, venue.url)
+    return process
+
+
 async def place_until_it_dies(venue: Running, prefix: str, answered: dict[str, int]) -> None:
     """Every order that was answered is written down with the id that the venue gave it."""
     kinds: list[dict[str, str]] = [{}, {"type": "MARKET"}, {"timeInForce": "IOC", "price": "90000"}]
@@ -82,17 +97,11 @@ async def place_until_it_dies(venue: Running, prefix: str, answered: dict[str, i
 
 
 async def test_what_was_answered_before_a_kill_is_there_after_it(tmp_path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url, answered = f"http://127.0.0.1:{port}", dict[str, int]()
+    port, answered = free_port(), dict[str, int]()
     async with aiohttp.ClientSession() as http:
-        venue = Running(None, url, http)
+        venue = Running(None, f"http://127.0.0.1:{port}", http)
         for round_number in range(4):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "workers.live.paper_venue", env=environment(port, tmp_path), cwd=ROOT
-            )
-            await reachable(http, url)
+            process = await start(venue, port, tmp_path)
             check_books(await venue.truth(), answered)
             clients = [
                 asyncio.create_task(place_until_it_dies(venue, f"r{round_number}c{n}", answered)) for n in range(4)
@@ -127,6 +136,23 @@ def check_books(truth: Any, answered: dict[str, int]) -> None:
     assert Decimal(balances["USDT"]["locked"]) == locked
     totals = {a: Decimal(b["free"]) + Decimal(b["locked"]) for a, b in balances.items()}
     assert totals == expected
+
+
+async def test_a_venue_process_cuts_its_websockets_on_command_and_ends_at_once(tmp_path) -> None:
+    port = free_port()
+    async with aiohttp.ClientSession() as http:
+        venue = Running(None, f"http://127.0.0.1:{port}", http)
+        process = await start(venue, port, tmp_path)
+        for cut in (lambda: venue.fault(drop_websockets=True), lambda: asyncio.sleep(0, process.terminate())):
+            async with venue.socket("/ws/btcusdt@trade") as stream:
+                await stream.receive_str()
+                began = time.monotonic()
+                await cut()
+                async with asyncio.timeout(5):
+                    while (await stream.receive()).type is aiohttp.WSMsgType.TEXT:
+                        pass
+                assert time.monotonic() - began < 1.5
+        assert await asyncio.wait_for(process.wait(), 1.5) == 0
 
 
 async def reachable(http: aiohttp.ClientSession, url: str) -> None:

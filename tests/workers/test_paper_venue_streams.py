@@ -181,3 +181,16 @@ async def test_the_heartbeat_says_what_is_played(tmp_path, valkey_url) -> None:
     told = json.loads(value)
     assert (told["name"], told["detail"]["market"]) == ("venue", "synthetic")
     assert abs(time.time() - told["ts"]) < 5
+
+
+async def test_a_refused_replacement_is_reported_after_the_cancel(tmp_path) -> None:
+    async with running(tmp_path) as venue:
+        key = await listen(venue)
+        async with venue.socket(f"/ws/{key}") as socket:
+            await venue.order(newClientOrderId="old")
+            move = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "old", "newClientOrderId": "new"}
+            order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "31000"}
+            await venue.call("POST", "order/cancelReplace", signed=True, **(order | move | {"quantity": "99"}))
+            got = await collect(socket, lambda m: any(x.get("x") == "REJECTED" for x in m))
+        steps = [(x["C"] if x["x"] == "CANCELED" else x["c"], x["x"]) for x in got if x["e"] == "executionReport"]
+        assert steps == [("old", "NEW"), ("old", "CANCELED"), ("new", "REJECTED")]

@@ -13,11 +13,9 @@ _QUEUE_LIMIT = 20_000
 class Connection:
     """One websocket client with its streams and its queue; a client that does not keep up is closed."""
 
-    def __init__(
-        self, socket: web.WebSocketResponse, *, combined: bool, transport: asyncio.BaseTransport | None = None
-    ) -> None:
+    def __init__(self, socket: web.WebSocketResponse, *, combined: bool, transport: asyncio.Transport | None) -> None:
         self.socket = socket
-        self.transport = transport
+        self._transport = transport
         self.combined = combined
         self.streams: set[str] = set()
         self.user_subscription: int | None = None
@@ -44,8 +42,8 @@ class Connection:
     def abort(self) -> None:
         """Cut the connection without a goodbye of the protocol, as a broken network does."""
         self.stop()
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def pump(self) -> None:
         """Send what is queued until the connection ends."""

@@ -121,11 +121,16 @@ def application(config: VenueConfig) -> web.Application:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        venue.hub.drop_all()
         await venue.journal.close()
 
     app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(_cut_websockets)
     return app
+
+
+async def _cut_websockets(app: web.Application) -> None:
+    """Otherwise the server would wait for them before it ends."""
+    app[VENUE_KEY].hub.drop_all()
 
 
 async def _play(venue: Venue, source: MarketSource | LiveSource) -> None:
