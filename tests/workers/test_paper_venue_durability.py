@@ -143,11 +143,14 @@ async def test_a_venue_process_cuts_its_websockets_on_command_and_ends_at_once(t
     async with aiohttp.ClientSession() as http:
         venue = Running(None, f"http://127.0.0.1:{port}", http)
         process = await start(venue, port, tmp_path)
-        for cut in (lambda: venue.fault(drop_websockets=True), lambda: asyncio.sleep(0, process.terminate())):
+        for last in (False, True):
             async with venue.socket("/ws/btcusdt@trade") as stream:
                 await stream.receive_str()
                 began = time.monotonic()
-                await cut()
+                if last:
+                    process.terminate()
+                else:
+                    await venue.fault(drop_websockets=True)
                 async with asyncio.timeout(5):
                     while (await stream.receive()).type is aiohttp.WSMsgType.TEXT:
                         pass
