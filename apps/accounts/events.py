@@ -8,7 +8,6 @@ EVENTS: Final[dict[str, str]] = {
     "accounts.permission.denied": "An action was refused because no role of the actor allows it",
     "accounts.user.created": "A person was given an account",
     "accounts.user.disabled": "An account was closed",
-    "accounts.user.enabled": "A closed account was opened again",
     "accounts.user.password_changed": "A password was changed",
     "accounts.user.credentials_reset": "A person who lost password or authenticator was given new ones",
     "accounts.role.assigned": "A person was given a role",

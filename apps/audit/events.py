@@ -9,6 +9,4 @@ EVENTS: Final[dict[str, str]] = {
     "audit.trail.broken": "The whole trail was verified and found altered",
     "audit.report.created": "An audit report was made",
     "audit.report.downloaded": "An audit report was downloaded",
-    "audit.entries.viewed": "Audit entries were searched",
-    "audit.checkpoint.published": "A checkpoint was published on request",
 }
