@@ -18,9 +18,6 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     whose inputs are as far apart as their bars.
     """
 
-    epoch: int = 1
-    venue: str = ""
-    worker: str = "kernel"
     max_pause_ns: int = 3 * SECOND_NS
     mark_interval_ns: int = 5 * SECOND_NS
     send_within_ns: int = 2 * SECOND_NS

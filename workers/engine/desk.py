@@ -63,11 +63,6 @@ class Desk:
         return self.books.cash - self.books.reserved
 
     @property
-    def interval_ns(self) -> int:
-        """Bar interval of the run, 0 when none was named."""
-        return self.books.run.interval_ns if self.books.run else 0
-
-    @property
     def traded(self) -> tuple[str, ...]:
         """Symbols that the run trades."""
         return tuple(symbol for symbol, market in self.markets.items() if market.traded)

@@ -1,11 +1,11 @@
-"""What the kernel asks of its host, and what a host must be able to do.
+"""What the kernel asks of its host.
 
 The kernel performs no input or output. Each of its inputs answers with a list of effects, to be carried out **in
 order**. A ``Journal`` effect must be durable before any ``Send`` or ``Cancel`` that follows it is carried out: an order
 on the wire that no journal knows of cannot be found again after a crash.
 
-The protocols are implemented by the live execution worker (websockets, REST, a file) and by the backtester (a
-simulated venue, a list); the kernel does not know which.
+A host is the live execution worker (websockets, REST, a file) or a backtest (a simulated venue, a list); the kernel
+does not know which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from workers.engine.events import JournalEvent, OrderIntended, Record
+from workers.engine.events import JournalEvent, OrderIntended
 
 
 class Journal(msgspec.Struct, frozen=True, gc=False):
@@ -73,33 +73,3 @@ class Clock(Protocol):
     """A clock in ns; wall clocks count from 1970-01-01 UTC, stage clocks from anywhere."""
 
     def __call__(self) -> int: ...
-
-
-class JournalPort(Protocol):
-    """The execution journal: append in order, make durable, read back."""
-
-    def append(self, event: JournalEvent) -> Record:
-        """Queue the event and return its record; durable only after ``flush``."""
-
-    def flush(self) -> None:
-        """Return when everything appended is durable; OSError when it cannot be."""
-
-    def read(self) -> Sequence[Record]:
-        """All records, oldest first; raises when the chain is broken."""
-
-
-class VenuePort(Protocol):
-    """An order gateway. Outcomes come back later, as reports given to ``Kernel.on_report``."""
-
-    def send(self, intent: OrderIntended) -> None:
-        """Put the order on the wire; its client id makes a repetition harmless."""
-
-    def cancel(self, client_id: str, symbol: str) -> None:
-        """Ask for the cancellation of one order."""
-
-
-class ForecastPort(Protocol):
-    """Where forecasts are made; the answer comes back through ``Kernel.on_forecast``."""
-
-    def request(self, effect: RequestForecast) -> None:
-        """Pass the request on without waiting for its answer."""

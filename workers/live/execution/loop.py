@@ -61,9 +61,7 @@ class TradingLoop:
         self.config = config
         self.journal = journal
         self.stages = StageClock()
-        self.kernel = Kernel(
-            KernelConfig(epoch=journal.epoch, venue=config.venue, worker=config.worker), clock=time.perf_counter_ns
-        )
+        self.kernel = Kernel(KernelConfig(), clock=time.perf_counter_ns)
         self.venue = CcxtVenue(
             api_key=config.api_key,
             secret=config.api_secret,
