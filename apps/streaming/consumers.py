@@ -1,8 +1,9 @@
 """The live socket at ``/ws/live/``.
 
 The client sends ``{"action": "subscribe", "topic": "orders", "since": 41}`` (``since`` is optional) or
-``{"action": "unsubscribe", "topic": ...}`` and receives envelopes (``domain/envelopes.py``). Close codes: 4401 sign in
-again, 4403 topic refused, 4429 too slow, 1012 the server restarts.
+``{"action": "unsubscribe", "topic": ...}`` and receives envelopes (``domain/envelopes.py``). A client that sees a gap
+subscribes again on the same socket. Close codes: 4401 sign in again, 4403 topic refused, 4429 too slow, 1012 come
+again: the server restarts, or a part of it cannot be reached.
 """
 
 from __future__ import annotations
@@ -13,23 +14,25 @@ import json
 import time
 from typing import Any, Final
 
+import redis
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.db import DatabaseError
 
 from apps.accounts.permissions import allowed
 from apps.core.clock import SYSTEM_CLOCK
 from apps.core.context import Context
 from apps.streaming.callers import caller_of
-from apps.streaming.domain.envelopes import Envelope, envelope
+from apps.streaming.domain.envelopes import Envelope, envelope, text_of
 from apps.streaming.hub import Client, hub
 from apps.streaming.replay import catch_up
 from apps.streaming.topics import TOPICS, Topic
 
 log = structlog.get_logger(__name__)
 
-SIGN_IN, REFUSED, TOO_SLOW = 4401, 4403, 4429
+SIGN_IN, REFUSED, TOO_SLOW, COME_AGAIN = 4401, 4403, 4429, 1012
 HEARTBEAT_S: Final = 15.0
 RECHECK_S: Final = 30.0
 FLUSH_S: Final = 0.05
@@ -52,6 +55,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         self.ctx = caller
         self.client = Client(caller.actor.id)
         self._last: dict[str, int] = {}
+        self._order = asyncio.Lock()
         await hub().join(self.client)
         self._sender = asyncio.create_task(self._send_forever(), name="live-sender")
 
@@ -74,6 +78,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             return
         if request["action"] == "unsubscribe":
             hub().unsubscribe(self.client, topic.name)
+            self._last.pop(topic.name, None)
         else:
             await self._subscribe(topic, request.get("since"))
 
@@ -83,13 +88,31 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             await self.close(REFUSED)
             return
         known = since if isinstance(since, int) and not isinstance(since, bool) and since >= 0 else None
-        # Joined before the state is read: what happens in between comes twice, never not at all.
-        hub().subscribe(self.client, topic.name)
-        for message in await database_sync_to_async(catch_up)(self.ctx, topic, known):
-            await self._send(message)
+        try:
+            # The sender waits: an event that overtook the snapshot would be taken back by it.
+            async with self._order:
+                self._last[topic.name] = known or 0
+                # Joined before the state is read: what happens in between comes twice, never not at all.
+                hub().subscribe(self.client, topic.name)
+                for message in await database_sync_to_async(catch_up)(self.ctx, topic, known):
+                    await self._send(message)
+                if topic.lossless:
+                    hub().starts_at(topic.name, self._last[topic.name])
+        except (DatabaseError, redis.RedisError) as error:
+            await self._come_again(error)
 
     async def _send_forever(self) -> None:
-        """Heartbeats, messages and rechecks, until the socket ends."""
+        """Until the socket ends. An outage ends it: silence would look like a market in which nothing happens."""
+        try:
+            await self._heartbeats_messages_and_rechecks()
+        except (DatabaseError, redis.RedisError) as error:
+            await self._come_again(error)
+
+    async def _come_again(self, error: Exception) -> None:
+        log.warning("live socket closed", error=f"{type(error).__name__}: {error}")
+        await self.close(COME_AGAIN)
+
+    async def _heartbeats_messages_and_rechecks(self) -> None:
         beat_at = check_at = time.monotonic()
         check_at += RECHECK_S
         while True:
@@ -106,11 +129,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 await self.close(TOO_SLOW)
                 return
             self.client.wake.clear()
-            for message in self.client.queue.drain():
-                await self._send(message)
+            async with self._order:
+                for message in self.client.queue.drain():
+                    await self._send(message)
             await asyncio.sleep(FLUSH_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.client.wake.wait(), max(0.0, min(beat_at, check_at) - time.monotonic()))
+                # wait_for would make a task of each wait, for every client and message.
+                async with asyncio.timeout(max(0.0, min(beat_at, check_at) - time.monotonic())):
+                    await self.client.wake.wait()
 
     async def _still_allowed(self) -> bool:
         """Ask again who this is; close when it is nobody, or when a topic is no longer theirs."""
@@ -137,7 +163,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             return
         if message["kind"] in ("event", "snapshot"):
             self._last[topic] = seq
-        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+        await self.send(text_data=text_of(message))
 
     async def _say(self, kind: str, *, topic: str = "", data: Any = None) -> None:
         await self._send(envelope(topic=topic, kind=kind, seq=0, ts=SYSTEM_CLOCK.now().isoformat(), data=data))

@@ -10,18 +10,24 @@ from collections import defaultdict
 from typing import Any, Final
 
 import structlog
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
+from django.db import DatabaseError
 from prometheus_client import Counter, Gauge
 
-from apps.streaming.domain.envelopes import Envelope
+from apps.streaming.domain.envelopes import Envelope, Shared
 from apps.streaming.domain.queues import ClientQueue, TooSlow
+from apps.streaming.replay import newest_published, newest_upto
 from apps.streaming.topics import REVOCATIONS, TOPICS
 
 log = structlog.get_logger(__name__)
 
 GROUP: Final = "gekko.live"
 RETRY_S: Final = 1.0
+AUDIT_S: Final = 3.0
+"""How often the hub compares what it heard with what was published."""
 CLIENTS = Gauge("gekko_live_clients", "Open live sockets of this process")
+MISSED = Counter("gekko_live_missed_total", "Messages that did not reach this process and were fetched", ["topic"])
 DELIVERED = Counter("gekko_live_messages_total", "Messages queued for clients", ["topic"])
 
 
@@ -54,6 +60,9 @@ class Hub:
         self._by_topic: dict[str, set[Client]] = defaultdict(set)
         self._clients: set[Client] = set()
         self._task: asyncio.Task[None] | None = None
+        self._auditor: asyncio.Task[None] | None = None
+        self._heard: dict[str, int] = {}
+        self._behind: dict[str, int] = {}
         self._subscribed = asyncio.Event()
 
     async def join(self, client: Client) -> None:
@@ -62,6 +71,7 @@ class Hub:
         CLIENTS.set(len(self._clients))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="live-hub")
+            self._auditor = asyncio.create_task(self._audit_forever(), name="live-hub-auditor")
         await self._subscribed.wait()
 
     def leave(self, client: Client) -> None:
@@ -72,6 +82,10 @@ class Hub:
 
     def subscribe(self, client: Client, topic: str) -> None:
         self._by_topic[topic].add(client)
+
+    def starts_at(self, topic: str, seq: int) -> None:
+        """A client of ``topic`` was given everything up to ``seq``: what comes later must be heard."""
+        self._heard.setdefault(topic, seq)
 
     def unsubscribe(self, client: Client, topic: str) -> None:
         self._by_topic[topic].discard(client)
@@ -84,11 +98,16 @@ class Hub:
                 self._revoke(message["key"])
                 continue
             topic = TOPICS.get(name)
-            members = self._by_topic.get(name)
-            if topic is None or not members:
+            if topic is None:
                 continue
+            if topic.lossless:
+                self._heard[name] = max(self._heard.get(name, 0), message["seq"])
+            members = self._by_topic.get(name)
+            if not members:
+                continue
+            shared = Shared(message)
             for client in members:
-                client.deliver(message, lossless=topic.lossless)
+                client.deliver(shared, lossless=topic.lossless)
             DELIVERED.labels(name).inc(len(members))
 
     def _revoke(self, user_id: str) -> None:
@@ -96,6 +115,32 @@ class Hub:
             if client.user_id == user_id:
                 client.recheck = True
                 client.wake.set()
+
+    async def audit(self) -> None:
+        """Fetch published messages that never came, as after a restart of the broker.
+
+        A gap in the middle is seen by clients themselves; only here is seen that the end is missing. What is missing at
+        two looks in a row is not on its way any more.
+        """
+        if not self._clients:
+            return
+        published = await database_sync_to_async(newest_published)()
+        behind = {name: seq for name, seq in published.items() if self._heard.get(name, seq) < seq}
+        for name, seq in self._behind.items():
+            if self._heard[name] < seq:
+                missed = await database_sync_to_async(newest_upto)(name, self._heard[name], seq)
+                MISSED.labels(name).inc(len(missed))
+                log.warning("live messages fetched that never came", topic=name, count=len(missed))
+                self.dispatch(missed)
+        self._behind = behind
+
+    async def _audit_forever(self) -> None:
+        while True:
+            await asyncio.sleep(AUDIT_S)
+            try:
+                await self.audit()
+            except DatabaseError as error:
+                log.warning("live hub cannot compare", error=f"{type(error).__name__}: {error}")
 
     async def _run(self) -> None:
         while True:

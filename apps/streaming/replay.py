@@ -9,7 +9,7 @@ from django.db.models import Max
 from apps.core.context import Context
 from apps.core.models import OutboxMessage
 from apps.streaming.domain.envelopes import Envelope, envelope
-from apps.streaming.topics import Topic
+from apps.streaming.topics import TOPICS, Topic
 
 REPLAY_LIMIT: Final = 1000
 """A client that missed more starts from a snapshot."""
@@ -35,6 +35,20 @@ def missed(topic: str, since: int, upto: int) -> list[Envelope] | None:
     rows = OutboxMessage.objects.filter(topic=topic, seq__gt=since, seq__lte=upto).order_by("seq")
     messages = [of_row(row) for row in rows]
     return messages if len(messages) == upto - since else None
+
+
+def newest_published() -> dict[str, int]:
+    """Sequence of the newest message of each lossless topic that was handed to the channel layer."""
+    names = [topic.name for topic in TOPICS.values() if topic.lossless]
+    sent = OutboxMessage.objects.filter(topic__in=names, published_at__isnull=False)
+    found = {row["topic"]: row["newest"] for row in sent.values("topic").annotate(newest=Max("seq"))}
+    return {name: int(found.get(name) or 0) for name in names}
+
+
+def newest_upto(topic: str, since: int, upto: int) -> list[Envelope]:
+    """The newest messages after ``since`` up to ``upto``, oldest first, at most ``REPLAY_LIMIT``."""
+    rows = OutboxMessage.objects.filter(topic=topic, seq__gt=since, seq__lte=upto).order_by("-seq")[:REPLAY_LIMIT]
+    return [of_row(row) for row in reversed(rows)]
 
 
 def catch_up(ctx: Context, topic: Topic, since: int | None) -> list[Envelope]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 VERSION: Final = 1
@@ -16,6 +17,22 @@ def envelope(*, topic: str, kind: str, seq: int, ts: str, key: str = "", data: A
     have been skipped. ``ts`` is ISO 8601 with offset.
     """
     return {"v": VERSION, "topic": topic, "kind": kind, "key": key, "seq": seq, "ts": ts, "data": data}
+
+
+class Shared(dict[str, Any]):
+    """An envelope that goes to many clients: it is turned into text once. Do not change it afterwards."""
+
+    __slots__ = ("_text",)
+
+    def text(self) -> str:
+        if not hasattr(self, "_text"):
+            self._text = json.dumps(self, separators=(",", ":"))
+        return self._text
+
+
+def text_of(message: Envelope) -> str:
+    """What goes over the wire."""
+    return message.text() if isinstance(message, Shared) else json.dumps(message, separators=(",", ":"))
 
 
 def upsert(state: dict[str, Any], message: Envelope) -> dict[str, Any]:
