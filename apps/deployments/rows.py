@@ -64,6 +64,6 @@ def run_row(run: Run) -> dict[str, Any]:
         "healthy_at": _stamp(run.healthy_at),
         "ended_at": _stamp(run.ended_at),
         "stop_reason": run.stop_reason,
-        "steps": [step_row(step) for step in run.steps.order_by("position")],
+        "steps": [step_row(step) for step in run.steps.all()],
         "version": run.version,
     }

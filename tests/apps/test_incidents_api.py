@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.domain.roles import Role
 from apps.core.context import service_context
@@ -70,6 +72,23 @@ def test_incidents_are_filtered_and_paged(operator: Browser) -> None:
     assert [i["number"] for i in operator.get(page["next"]).json()["results"]] == [4, 3, 2]
     assert operator.get("/api/v1/incidents/?open=false").json()["results"] == []
     assert operator.get("/api/v1/incidents/not-a-uuid/").status_code == 404
+
+
+def test_a_page_takes_few_queries_however_long_it_is(operator: Browser) -> None:
+    ensure_venue(SETUP, name="paper", mode="paper")
+    release = deployments.Release.objects.create(
+        number=1, limits_version=1, interval_ns=1, digest="d", created_at=SETUP.now()
+    )
+    for number in range(20):
+        raised(f"f{number}")
+        deployments.Run.objects.create(
+            number=number, release=release, venue_id="paper", created_at=SETUP.now(), changed_at=SETUP.now()
+        )
+    for path in ("incidents", "deployments/runs"):
+        operator.get(f"/api/v1/{path}/")
+        with CaptureQueriesContext(connection) as queries:
+            assert len(operator.get(f"/api/v1/{path}/").json()["results"]) == 20
+        assert len(queries) <= 8, [query["sql"] for query in queries]
 
 
 def test_a_viewer_reads_and_changes_nothing() -> None:

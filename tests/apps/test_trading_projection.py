@@ -13,6 +13,7 @@ from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.core.models import OutboxMessage
 from apps.trading import models, rows, selectors, services
+from apps.trading.domain.signals import REASON_WORDS, reason_text
 from apps.trading.domain.states import at
 from tests.factories import journal
 from workers.engine import events as ev
@@ -109,6 +110,19 @@ def test_a_denial_says_why_in_words_and_a_limit_raises_a_signal() -> None:
     signals = OutboxMessage.objects.filter(topic="signals", kind="incident.requested")
     assert [signal.key for signal in signals] == ["limit_breach:paper:BTCUSDT:NOTIONAL_ABOVE_LIMIT"]
     assert "d-3" in signals[0].data["detail"]
+
+
+def test_every_reason_has_words() -> None:
+    assert set(REASON_WORDS) == set(Reason)
+    assert reason_text("-2010") == "-2010", "a venue's own code stays as it is"
+
+
+def test_a_report_on_a_foreign_order_raises_and_stops_nothing() -> None:
+    ts = journal.START
+    foreign = ev.OrderAccepted(ts=ts, client_id="theirs", venue_order_id="1")
+    project(foreign, *life_of_an_order())
+    assert selectors.get_order("c-1").status == "CANCELED"
+    assert OutboxMessage.objects.filter(topic="signals", key="reconciliation_break:paper:theirs").count() == 1
 
 
 def test_a_denied_duplicate_does_not_touch_the_first_order() -> None:
