@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import uvloop
 
@@ -48,7 +48,9 @@ class PulseParams(Params, frozen=True):
 class Pulse(Strategy[PulseParams]):
     """Buys and sells the smallest amounts in turn, so that every order is caused by a quote."""
 
-    quotes: ClassVar[int] = 0
+    def __init__(self, params: PulseParams) -> None:
+        super().__init__(params)
+        self.quotes = 0
 
     def on_top(self, desk: KernelDesk, top: TopOfBook) -> None:
         self.quotes += 1

@@ -109,7 +109,7 @@ async def test_a_killed_worker_is_followed_by_one_with_the_same_books(
         desk = make_desk()
         await desk.start()
         before = desk.books.fills
-        await venue.fault(order_ack_delay_ms=200 * round_)
+        await venue.fault(order_ack_delay_ms=150 + 150 * round_)
         sent = {event.client_id for event in journalled(tmp_path / "journal") if isinstance(event, OrderIntended)}
         await fills_after(desk, before + 1)
         await open_order_of(desk)
