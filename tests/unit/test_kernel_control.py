@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.kernels import BTC, LIMITS, START, Hand, Rig, make_bar
@@ -312,4 +313,33 @@ def test_old_prices_make_no_loss_after_a_restart(rig: Rig) -> None:
     assert again.books.state is TradingState.ACTIVE
     assert again.kernel.valuation.drawdown == 10**16
     assert again.kernel.valuation.unmarked == 0
+    again.check_replay()
+
+
+def test_throttles_survive_a_restart() -> None:
+    rig = Rig().open(limits={**LIMITS, "max_orders_per_second": 1, "burst": 1, "duplicate_window_ms": 60_000})
+    rig.top("BTCUSDT", 99_99, 100_01)
+    assert rig.order("BTCUSDT", Side.BUY, ONE, 100_00)
+    again = recovered(rig)
+    again.reconcile()
+    again.take(again.kernel.confirm_limits(again.now, version=1))
+    again.feed("BTCUSDT", FeedState.LIVE)
+    again.top("BTCUSDT", 99_99, 100_01)
+    assert again.order("BTCUSDT", Side.BUY, ONE, 100_00) is None
+    assert again.last_denial() == {"DUPLICATE_ORDER", "MESSAGE_RATE_EXCEEDED"}
+
+
+def test_a_journal_of_another_version_fails_closed_and_not_at_start(rig: Rig) -> None:
+    """Limits without a field of today, and a strategy that is no more."""
+    old = {name: value for name, value in LIMITS.items() if name != "burst"}
+    rig.journal.append(e.LimitsActivated(ts=rig.now, version=9, digest=limits_digest(old), limits=old))
+    started = next(event for event in rig.journal if isinstance(event, e.RunStarted))
+    rig.journal.append(msgspec.structs.replace(started, strategy="gone"))
+    again = recovered(rig)
+    assert again.books.run is None
+    assert "unknown strategy 'gone'" in events(again, e.RunStopped)[-1].reason
+    with pytest.raises(LimitsError, match="burst"):
+        again.kernel.activate_limits(again.now, version=9, digest=limits_digest(old), limits=old)
+    again.limits(LIMITS, version=10)
+    assert again.kernel.desk.limits is not None
     again.check_replay()

@@ -27,8 +27,9 @@ After a restart ``recover`` leaves orders in INTENT or SENT as they were: the ho
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -63,8 +64,11 @@ from workers.engine.market_state import MarketState
 from workers.engine.portfolio.sizing import signal_of
 from workers.engine.ports import Clock, Effects, RequestForecast, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
-from workers.engine.strategy import Strategy, build, overrides
+from workers.engine.strategy import Strategy, StrategyError, build, overrides
 from workers.engine.vocabulary import FeedState, TradingState
+
+REMEMBERED_INTENTS: Final = 1000
+"""Newest orders of the journal that message rate and duplicate window are told of after a restart."""
 
 
 class RunError(ValueError):
@@ -86,6 +90,7 @@ class Kernel:
         self._max_pause = config.max_pause_ns
         self._desk = Desk(config, self.books, clock)
         self._strategy: Strategy[Any] | None = None
+        self._last_intents: deque[OrderIntended] = deque(maxlen=REMEMBERED_INTENTS)
         self._due = 0
         self._breached = False
         self._interval = 0
@@ -106,26 +111,25 @@ class Kernel:
     # -- life
 
     def recover(self, records: Iterable[Record]) -> None:
-        """Rebuild books, limits, throttles and the running strategy from the journal; only on a new kernel."""
+        """Rebuild the books from the whole journal; only on a new kernel, and before ``open_session``."""
         books = self.books
         for record in records:
             books.apply(record.event)
             if type(record.event) is OrderIntended:
-                self._desk.risk.note(record.event)
-            elif type(record.event) is LimitsActivated:
-                self._use_limits(record.event, confirmed=0)
+                self._last_intents.append(record.event)
         for line in books.lines.values():
             # A price from before the restart is no price: losses are judged once every position has a fresh mark.
             line.mark = 0
         self._desk.valuation = self._desk.risk.valuation = Valuation(books)
-        self._desk.adopt_lines()
-        if books.run is not None:
-            self._attach(build(books.run.strategy, books.run.params))
 
     def open_session(
         self, now: int, *, epoch: int, venue: str, worker: str, instruments: Sequence[Instrument]
     ) -> Effects:
-        """Take the journal for this process; ``epoch`` must be above every earlier one."""
+        """Take the journal for this process; ``epoch`` must be above every earlier one.
+
+        The run that was on goes on. Limits or a strategy of the journal that this version cannot use any more are left
+        out: without limits nothing is ordered, and a run without its strategy is stopped.
+        """
         if epoch <= self.books.epoch:
             raise ValueError(f"expected an epoch above {self.books.epoch}, was {epoch}")
         self._desk.now = now
@@ -133,10 +137,8 @@ class Kernel:
         self._desk.record(SessionOpened(ts=now, epoch=epoch, venue=venue, worker=worker, instruments=described))
         self._desk.risk.reconciled = False
         self._desk.adopt_lines()
-        if self.books.limits is not None:
-            self._desk.risk.limits = parse_limits(self.books.limits_version, self.books.limits, self._instruments())
-        if self.books.run is not None:
-            self._mark_traded()
+        self._resume_limits()
+        self._resume_run(now)
         return self._effects()
 
     def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
@@ -188,14 +190,15 @@ class Kernel:
     def activate_limits(self, now: int, *, version: int, digest: str, limits: Mapping[str, Any]) -> Effects:
         """Put published limits in force; LimitsError when a field or the digest is wrong, and the old ones stay."""
         self._enter(now)
-        if self.books.limits_version == version and self.books.limits_digest == digest:
+        known = self.books.limits_version == version and self.books.limits_digest == digest
+        if known and self._desk.risk.limits is not None:
             return self.confirm_limits(now, version=version)
         parsed = parse_limits(version, limits, self._instruments())
         if digest != parsed.digest:
             raise LimitsError("digest", f"expected {parsed.digest} for version {version}, was {digest}")
-        event = LimitsActivated(ts=now, version=version, digest=digest, limits=dict(limits))
-        self._desk.record(event)
-        self._use_limits(event, confirmed=now)
+        self._desk.record(LimitsActivated(ts=now, version=version, digest=digest, limits=dict(limits)))
+        self._desk.risk.limits = parsed
+        self._desk.risk.limits_until = now + parsed.snapshot_max_age_ns
         self._watch_loss()
         return self._effects()
 
@@ -435,10 +438,27 @@ class Kernel:
     def _instruments(self) -> list[Instrument]:
         return [line.instrument for line in self.books.lines.values()]
 
-    def _use_limits(self, event: LimitsActivated, *, confirmed: int) -> None:
-        risk = self._desk.risk
-        risk.limits = parse_limits(event.version, event.limits, self._instruments())
-        risk.limits_until = confirmed + risk.limits.snapshot_max_age_ns if confirmed else 0
+    def _resume_limits(self) -> None:
+        risk, books = self._desk.risk, self.books
+        if books.limits is not None:
+            try:
+                risk.limits = parse_limits(books.limits_version, books.limits, self._instruments())
+            except LimitsError:
+                risk.limits = None
+        for intent in self._last_intents:
+            risk.note(intent)
+        self._last_intents.clear()
+
+    def _resume_run(self, now: int) -> None:
+        run = self.books.run
+        if run is None:
+            return
+        try:
+            strategy = build(run.strategy, run.params)
+        except StrategyError as error:
+            self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
+        else:
+            self._attach(strategy)
 
     def _attach(self, strategy: Strategy[Any]) -> None:
         run = self.books.run
