@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from frontend import charts, pages
-from frontend.backend import DjangoDashServer, RouteTable
+from frontend.backend import DjangoDashServer
 from frontend.frame import frame_of
 from frontend.requests import current_request
 
@@ -45,10 +45,8 @@ class GekkoDash(dash.Dash):
 @functools.cache
 def application() -> tuple[GekkoDash, DjangoDashServer]:
     """The one application, with its routes set up before the first request can race for them."""
-    table = RouteTable("gekko", hmac.new(settings.SECRET_KEY.encode(), b"dash", hashlib.sha256).hexdigest())
     app = GekkoDash(
         "gekko",
-        server=table,
         backend=DjangoDashServer,
         title="Gekko",
         update_title="",
@@ -65,6 +63,8 @@ def application() -> tuple[GekkoDash, DjangoDashServer]:
         serve_locally=True,
         add_log_handler=False,
     )
+    # Dash makes the table by itself: a ready one it would take for a Flask application.
+    app.server.secret_key = hmac.new(settings.SECRET_KEY.encode(), b"dash", hashlib.sha256).hexdigest()
     app.layout = layout()
     register(app)
     app._setup_server()  # noqa: SLF001 - Dash would do it in the first request, and four first requests at once break it
