@@ -43,6 +43,8 @@ def prepare(say: Say) -> dict[str, Any]:
 
     from apps.accounts.models import User
 
+    say("checking the settings")
+    call_command("check", verbosity=0)
     say("migrating the database")
     call_command("migrate", interactive=False, verbosity=0)
     say("collecting static files")
@@ -224,6 +226,8 @@ def main() -> int:
         sys.stdout.flush()
 
     django.setup()
+    from django.core.management.base import SystemCheckError
+
     from apps.core.errors import DomainError
 
     try:
@@ -231,7 +235,7 @@ def main() -> int:
     except DomainError as error:
         emit({"error": error.detail})
         return 1
-    except (SetupError, httpx.HTTPError) as error:
+    except (SetupError, SystemCheckError, httpx.HTTPError) as error:
         emit({"error": str(error)})
         return 1
     return 0

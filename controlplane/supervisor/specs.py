@@ -58,6 +58,8 @@ class Ports:
 
 
 PAPER_FEES = {"GEKKO_VENUE_MAKER_FEE": "0", "GEKKO_VENUE_TAKER_FEE": "0.0001"}
+# Checked once while preparing: a worker that checks too loads every page of the dashboard for it.
+SKIP_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
 METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4}
 
 
@@ -109,7 +111,7 @@ def application_specs(ports: Ports) -> list[ProcessSpec]:
     def worker(name: str, queue: str, *options: str, stop_seconds: float = 20) -> ProcessSpec:
         environment, ready = metrics(name)
         command = (*CELERY, "-Q", queue, "-n", f"{name}@%h", *options)
-        return ProcessSpec(name, command, ready, environment, stop_seconds=stop_seconds)
+        return ProcessSpec(name, command, ready, environment | SKIP_CHECKS, stop_seconds=stop_seconds)
 
     def module(name: str, target: str) -> ProcessSpec:
         environment, ready = metrics(name)
