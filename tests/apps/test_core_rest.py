@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.models import ApiToken
+from apps.audit.models import AuditEntry
 from apps.core import services as core
 from apps.core.api.idempotency import HEADER, REPLAYED
 from apps.core.api.problems import flatten
@@ -211,3 +212,14 @@ def test_the_sweep_removes_what_is_past_its_time_and_keeps_the_counters() -> Non
         actor="a", key="k", request_hash="h", status=200, body=b"", created_at=clock.now() - timedelta(hours=25)
     )
     assert core.sweep(ctx).idempotency == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refused_change_leaves_its_refusal_and_nothing_else() -> None:
+    browser = signed_in(make_person("vic", "viewer"))
+    answer = browser.send(TOKENS, {"name": "ci", "scopes": ["trading.view"]}, key="refused-key")
+    assert answer.status_code == 403
+    assert (ApiToken.objects.count(), IdempotencyRecord.objects.count()) == (0, 0)
+    row = AuditEntry.objects.latest("seq")
+    assert (row.event, row.outcome) == ("accounts.permission.denied", "denied")
+    assert str(row.request_id) == answer.json()["request_id"]

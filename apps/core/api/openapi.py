@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
@@ -13,5 +15,5 @@ class Schema(ApiBase, SpectacularAPIView):
     """OpenAPI 3 of this API, as YAML or with ``?format=json`` as JSON."""
 
     permission_classes = (IsAuthenticated,)
-    renderer_classes = (OpenApiYamlRenderer, OpenApiJsonRenderer)
+    renderer_classes: Any = (OpenApiYamlRenderer, OpenApiJsonRenderer)
     schema = None
