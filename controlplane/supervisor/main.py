@@ -207,7 +207,13 @@ def _start_everything(supervisor: Supervisor, screen: Screen) -> None:
         supervisor.start(valkey_spec(kv))
     supervisor.forget_heartbeats()
     prepared = bootstrap("prepare", supervisor)
-    for spec in application_specs(supervisor.ports):
-        supervisor.start(spec)
-    deployed = bootstrap("deploy", supervisor)
+    try:
+        for spec in application_specs(supervisor.ports):
+            supervisor.start(spec)
+        deployed = bootstrap("deploy", supervisor)
+    except (StartError, Stopped):
+        # They exist now and will not be made again: whoever tries once more needs them.
+        if prepared.get("operator"):
+            screen.credentials(prepared["operator"])
+        raise
     screen.ready({**prepared, **deployed, "url": settings.GEKKO_WEB_URL})

@@ -92,6 +92,8 @@ class Screen:
 
     def credentials(self, operator: dict[str, Any]) -> None:
         """A password and second factor, shown this once."""
+        self._end_status()
+        self._save_credentials(operator)
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
         table.add_column(overflow="fold")
