@@ -91,7 +91,7 @@ def next_status(status: OrderStatus, report: Report) -> OrderStatus:
     return TRANSITIONS[status].get(report, status)
 
 
-class Order(msgspec.Struct, kw_only=True):
+class Order(msgspec.Struct, kw_only=True, gc=False):
     """One order in the books. Lots, ticks and money units; times in ns by our clock."""
 
     client_id: str
