@@ -116,4 +116,4 @@ def choices(name: str, label: str, options: Sequence[tuple[str, str]], chosen: s
         )
         for value, text in options
     ]
-    return html.Div(made, className="segments", role="group", **{"aria-label": label, "data-choices": name})
+    return html.Div(made, className="segments", role="group", **{"aria-label": label, "data-choices": name, **({"data-widget": "range"} if name == "range" else {})})

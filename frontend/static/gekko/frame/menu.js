@@ -1,0 +1,38 @@
+// The menu of the person: theme, shortcuts, signing out.
+
+import { post } from "../core/api.js";
+import { toast } from "../core/banners.js";
+import { byId } from "../core/dom.js";
+import { showKeys } from "./keys.js";
+
+function flipTheme() {
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  root.dataset.theme = (root.dataset.theme || system) === "light" ? "dark" : "light";
+  localStorage.setItem("gekko-theme", root.dataset.theme);
+}
+
+async function signOut() {
+  try {
+    await post("auth/sign-out/");
+    location.assign("/login/");
+  } catch (error) {
+    toast(error.words || String(error), "bad");
+  }
+}
+
+export function startMenu() {
+  const menu = byId("user-menu");
+  menu.querySelector('[data-action="theme"]').addEventListener("click", flipTheme);
+  menu.querySelector('[data-action="sign-out"]').addEventListener("click", signOut);
+  menu.querySelector('[data-action="keys"]').addEventListener("click", () => {
+    menu.open = false;
+    showKeys();
+  });
+  document.addEventListener("click", (event) => {
+    if (menu.open && !menu.contains(event.target)) menu.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) menu.open = false;
+  });
+}

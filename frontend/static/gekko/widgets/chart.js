@@ -1,0 +1,94 @@
+// Charts: Dash draws what is recorded, this adds what is live, says it in words and shows it as a table.
+
+import { byId, el, setText } from "../core/dom.js";
+import { number, signed, timeOfDay } from "../core/format.js";
+import { listen, topicState } from "../core/store.js";
+import { asked, keep } from "../frame/nav.js";
+import { choose } from "./orders.js";
+
+const LONGEST = 1500;
+const LEAST_STEP_MS = 500;
+const SPANS_MS = { "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000 };
+const TABLE_ROWS = 60;
+
+const VALUES = {
+  net: (row) => [row.pnl],
+  parts: (row) => [row.pnl, row.realised, row.unrealised, row.fees],
+  drawdown: (row) => [-Number(row.drawdown)],
+};
+
+export function mountChart(host) {
+  const id = host.dataset.chart;
+  const values = VALUES[host.dataset.live];
+  let last = 0;
+  const add = (rows) => {
+    const row = rows.values().next().value;
+    if (!row || row.at_ms - last < LEAST_STEP_MS || !drawn(id) || stale(row)) return;
+    last = row.at_ms;
+    extend(id, row.at_ms, values(row).map(Number));
+    setText(byId(`${id}-summary`), summary(id));
+  };
+  const toggle = host.querySelector("[data-table-of]");
+  toggle.addEventListener("click", () => flip(id, toggle));
+  return listen("pnl", add);
+}
+
+/** A value out of a snapshot may be of a loop that stopped long ago: it is no new point. */
+const stale = (row) => Math.abs(topicState("pnl").asOf - row.at_ms) > 10_000;
+
+const plot = (id) => byId(id)?.querySelector(".js-plotly-plot");
+
+function drawn(id) {
+  const node = plot(id);
+  return Boolean(node && node.data && node.data.length && window.dash_clientside?.set_props);
+}
+
+function extend(id, at, values) {
+  const traces = values.map((_, index) => index);
+  const x = values.map(() => [new Date(at).toISOString()]);
+  const y = values.map((value) => [value]);
+  window.dash_clientside.set_props(id, { extendData: [{ x, y }, traces, LONGEST] });
+}
+
+/** Newest, lowest and highest of the first line. */
+function summary(id) {
+  const trace = plot(id).data[0];
+  const known = trace.y.filter((value) => value !== null);
+  if (!known.length) return "Nothing is recorded in this range yet.";
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const newest = signed(known[known.length - 1]).text;
+  return `${trace.name} ${newest}; lowest ${number(low)}, highest ${number(high)}, from ${timeOfDay(trace.x[0])} to ${timeOfDay(trace.x[trace.x.length - 1])} UTC.`;
+}
+
+function flip(id, toggle) {
+  const place = byId(`${id}-table`);
+  const show = place.hidden;
+  place.hidden = !show;
+  toggle.setAttribute("aria-expanded", String(show));
+  toggle.textContent = show ? "Hide table" : "Show as table";
+  if (show) place.replaceChildren(asTable(id));
+}
+
+function asTable(id) {
+  const lines = (plot(id)?.data || []).filter((trace) => trace.mode === "lines");
+  if (!lines.length || !lines[0].x.length) return el("p", { class: "hint" }, "Nothing is recorded in this range yet.");
+  const head = el("tr", {}, el("th", { scope: "col" }, "Time, UTC"), lines.map((line) => el("th", { scope: "col", class: "num" }, line.name)));
+  const from = Math.max(0, lines[0].x.length - TABLE_ROWS);
+  const rows = lines[0].x.slice(from).map((at, index) =>
+    el("tr", {}, el("td", {}, timeOfDay(at)), lines.map((line) => el("td", { class: "num" }, number(line.y[from + index])))),
+  );
+  return el(
+    "div",
+    { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Chart as a table" },
+    el("table", {}, el("thead", {}, head), el("tbody", {}, rows.reverse())),
+  );
+}
+
+/** The range of the P&L page: kept in the address, told to Dash, which draws again. */
+export function mountRange(group) {
+  const current = asked("range") in SPANS_MS ? asked("range") : "1h";
+  choose(group, current, (range) => {
+    keep("range", range);
+    window.dash_clientside.set_props("pnl-range", { data: range });
+  });
+}

@@ -1,0 +1,183 @@
+// What runs the desk: the deployment, limits in use, stage latencies, processes, machines and models.
+
+import { el, message } from "../core/dom.js";
+import { bytes, milliseconds, number, percent, since, span, words } from "../core/format.js";
+import { listen, serverNow } from "../core/store.js";
+import { LiveTable } from "../core/table.js";
+import { bar, facts, pill, stateCell } from "./cells.js";
+
+const BUDGET_NS = 50e6;
+const SILENT_MS = 5000;
+const LOST_MS = 15_000;
+
+/** Fill `host` again only when what it would show has changed. */
+function rebuild(host) {
+  let shown = "";
+  return (mark, make) => {
+    if (mark === shown) return;
+    shown = mark;
+    host.replaceChildren(make());
+  };
+}
+
+export function mountDeployment(host) {
+  const build = rebuild(host);
+  const show = (rows) => {
+    const runs = [...rows.values()].sort((a, b) => b.number - a.number);
+    const run = runs.find((row) => !["stopped", "failed"].includes(row.state)) || runs[0];
+    build(run ? `${run.id}:${run.version}` : "none", () => (run ? runCard(run) : noRun()));
+  };
+  return listen("deployments", show);
+}
+
+const noRun = () => message("Nothing is deployed", "Start a release over the API; its checks and its health show here.");
+
+function runCard(run) {
+  const passed = run.steps.filter((step) => step.state === "passed").length;
+  const failed = run.steps.find((step) => step.state === "failed");
+  return el(
+    "div",
+    { class: "card" },
+    el("p", { class: "row" }, el("strong", {}, `Run ${run.number}`), pill(run.state), el("span", { class: "hint" }, run.environment)),
+    el("p", { class: failed ? "bad" : "hint" }, failed ? `${words(failed.name)}: ${failed.detail}` : run.detail),
+    el("ol", { class: "rail", "aria-label": `Checks: ${passed} of ${run.steps.length} passed` }, run.steps.map(railStep)),
+    facts([
+      ["Strategy", run.plan.strategy],
+      ["Release", `${run.release_number} · ${run.plan.release.slice(0, 10)}`],
+      ["Model", (run.plan.model_digest || "").slice(0, 10)],
+      ["Instruments", (run.plan.instruments || []).join(", ")],
+      ["Limits", `version ${run.plan.limits_version}`],
+      ["Healthy for", run.healthy_at ? since(run.healthy_at, serverNow()) : ""],
+    ]),
+  );
+}
+
+const railStep = (step) =>
+  el("li", { class: `rail-step ${step.state}`, title: `${words(step.name)}: ${step.detail}` }, el("span", { class: "visually-hidden" }, `${words(step.name)} ${step.state}`));
+
+const LIMITS = { gross: "Gross exposure", daily_loss: "Daily loss", drawdown: "Drawdown", open_orders: "Open orders" };
+
+export function mountLimits(host) {
+  const build = rebuild(host);
+  return listen("risk", (rows) => {
+    const row = rows.values().next().value;
+    if (!row?.use) {
+      build("none", () => message("No limits in force", "Without published limits no order leaves. A risk officer publishes them."));
+      return;
+    }
+    build(JSON.stringify([row.use, row.denied, row.reconciled, row.limits_fresh]), () => limitBars(row));
+  });
+}
+
+function limitBars(row) {
+  const places = (name) => (name === "open_orders" ? 0 : 2);
+  const bars = Object.entries(LIMITS).map(([name, label]) => {
+    const use = row.use[name];
+    return bar(label, `${number(use.used, places(name))} / ${number(use.limit, 0)}`, use.fraction);
+  });
+  const symbols = Object.entries(row.use.positions).map(([symbol, use]) =>
+    bar(symbol, `${number(use.used, 0, 6)} / ${number(use.limit, 0, 6)}`, use.fraction),
+  );
+  const refused = Object.entries(row.denied);
+  const denied = refused.length ? refused.map(([code, count]) => `${words(code)} ${count}`).join(", ") : "none";
+  return el(
+    "div",
+    {},
+    bars,
+    symbols,
+    facts([
+      ["Limits", `version ${row.limits_version}${row.limits_fresh ? "" : ", not confirmed lately"}`],
+      ["Books", row.reconciled ? "agree with the venue" : "not yet compared with the venue"],
+      ["Refused by the gate", denied],
+    ]),
+  );
+}
+
+const STAGES = { signal: "Signal", risk: "Risk gate", journal: "Journal", send: "Send" };
+
+export function mountLatency(host) {
+  const build = rebuild(host);
+  return listen("latency", (rows) => {
+    const row = rows.values().next().value;
+    const stages = row ? Object.entries(STAGES).filter(([name]) => row.stages[name]) : [];
+    if (!stages.length) {
+      build("none", () => message("No order measured yet", "Stages of the order path show here after the first order."));
+      return;
+    }
+    build(JSON.stringify([row.stages, row.forecast_compute_ns, row.forecast_queue_ns]), () => stageBars(row, stages));
+  });
+}
+
+function stageBars(row, stages) {
+  const total = (which) => stages.reduce((sum, [name]) => sum + row.stages[name][which], 0);
+  const lines = stages.map(([name, label]) => {
+    const stage = row.stages[name];
+    return bar(label, `${milliseconds(stage.p50_ns)} · ${milliseconds(stage.p99_ns)}`, stage.p99_ns / BUDGET_NS);
+  });
+  const forecast = (row.forecast_queue_ns || 0) + (row.forecast_compute_ns || 0);
+  return el(
+    "div",
+    {},
+    el("p", { class: "hint bar-head" }, "p50 · p99; a full bar is the budget of 50 ms"),
+    lines,
+    bar("All stages", `${milliseconds(total("p50_ns"))} · ${milliseconds(total("p99_ns"))}`, total("p99_ns") / BUDGET_NS),
+    facts([
+      ["Last forecast", row.forecast_compute_ns === null ? "–" : `${milliseconds(forecast)}, off the order path`],
+      ["Orders measured", number(stages[0] && row.stages[stages[0][0]].count, 0)],
+    ]),
+  );
+}
+
+export function mountProcesses(host) {
+  const columns = [
+    (row) => row.name,
+    (row) => stateCell(row.state, row.word),
+    (row) => (row.age === null ? "–" : span(row.age)),
+    (row) => ({ text: row.restarts === null ? "–" : String(row.restarts), cls: row.restarts ? "warn" : "" }),
+  ];
+  const empty = { title: "No heartbeat", text: "Every process reports each second; none has." };
+  const table = new LiveTable(host, columns, { empty });
+  const show = (rows) => table.render(processRows(rows).map((row) => [row.name, row]));
+  return listen("system", show);
+}
+
+function processRows(rows) {
+  const supervised = rows.get("supervisor")?.detail?.processes || {};
+  const names = [...new Set([...Object.keys(supervised), ...rows.keys()])];
+  return names.sort().map((name) => {
+    const beat = rows.get(name);
+    const known = supervised[name];
+    const age = beat ? Math.max(0, serverNow() - beat.ts * 1000) : null;
+    const lost = known ? !known.alive : age !== null && age > LOST_MS;
+    const silent = age !== null && age > SILENT_MS;
+    const state = lost ? "down" : silent ? "silent" : "up";
+    return { name, age, state, word: { down: "Down", silent: "Silent", up: "Up" }[state], restarts: known ? known.restarts : null };
+  });
+}
+
+export function mountFleet(host) {
+  const build = rebuild(host);
+  return listen("fleet", (rows) => {
+    const all = [...rows.values()];
+    const nodes = all.filter((row) => row.hostname !== undefined);
+    const devices = all.filter((row) => row.health !== undefined);
+    const models = all.filter((row) => row.digest !== undefined && row.state === "ready").slice(0, 3);
+    const mark = JSON.stringify([nodes.map((row) => [row.id, row.state]), devices.map((row) => [row.id, row.health]), models.map((row) => row.digest)]);
+    build(mark, () => (nodes.length ? fleetCard(nodes, devices, models) : noFleet()));
+  });
+}
+
+const noFleet = () => message("No machine has registered", "The forecasting worker registers its machine when it starts.");
+
+function fleetCard(nodes, devices, models) {
+  const machine = (node) =>
+    el("li", {}, el("strong", {}, node.hostname), pill(node.state), el("span", { class: "hint" }, `${node.region} · ${node.version}`));
+  const device = (row) =>
+    el("li", {}, el("strong", {}, `${row.kind}:${row.index}`), pill(row.health === "healthy" ? "passed" : "failed", words(row.health)), el("span", { class: "hint" }, `${row.name} · ${bytes(row.memory_bytes)}`));
+  const model = (row) => {
+    const better = row.metrics?.mae_naive ? 1 - row.metrics.mae / row.metrics.mae_naive : null;
+    const skill = better === null ? "" : ` · ${percent(better, 2)} better than naive`;
+    return el("li", {}, el("strong", {}, row.name), el("span", { class: "hint" }, `${row.digest.slice(0, 10)}${skill}`));
+  };
+  return el("ul", { class: "list" }, nodes.map(machine), devices.map(device), models.map(model));
+}

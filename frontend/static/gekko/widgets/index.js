@@ -1,0 +1,37 @@
+// Which function gives life to which `data-widget`.
+
+import { mountAuditEntries, mountAuditExport, mountAuditFilters, mountAuditProof, mountCheckpoints } from "./audit.js";
+import { mountChart, mountRange } from "./chart.js";
+import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses } from "./desk.js";
+import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
+import { mountKpis } from "./kpis.js";
+import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
+import { mountPnlBySymbol, mountPositions } from "./positions.js";
+import { mountFactors, mountSessions, mountTokens } from "./security.js";
+
+export const WIDGETS = {
+  "audit-checkpoints": mountCheckpoints,
+  "audit-entries": mountAuditEntries,
+  "audit-export": mountAuditExport,
+  "audit-filters": mountAuditFilters,
+  "audit-proof": mountAuditProof,
+  chart: mountChart,
+  deployment: mountDeployment,
+  factors: mountFactors,
+  fleet: mountFleet,
+  "incident-detail": mountIncidentDetail,
+  incidents: mountIncidents,
+  kpis: mountKpis,
+  latency: mountLatency,
+  limits: mountLimits,
+  "open-incidents": mountOpenIncidents,
+  orders: mountOrders,
+  "pnl-by-symbol": mountPnlBySymbol,
+  positions: mountPositions,
+  processes: mountProcesses,
+  "recent-fills": mountRecentFills,
+  "recent-orders": mountRecentOrders,
+  range: mountRange,
+  sessions: mountSessions,
+  tokens: mountTokens,
+};

@@ -1,0 +1,61 @@
+// Positions at their marks, with the age of each instrument's market data.
+
+import { number, price, quantity, span } from "../core/format.js";
+import { listen } from "../core/store.js";
+import { LiveTable } from "../core/table.js";
+import { gain } from "./cells.js";
+
+const bySymbol = ([, a], [, b]) => a.symbol.localeCompare(b.symbol);
+
+export function mountPositions(host) {
+  const feeds = new Map();
+  const feedCell = (row) => {
+    const feed = feeds.get(row.symbol);
+    if (!feed) return "–";
+    const late = feed.state !== "LIVE" ? "bad" : feed.age_ms > 2000 ? "warn" : "";
+    return { text: feed.state === "LIVE" ? span(feed.age_ms) : feed.state.toLowerCase(), cls: late, title: feed.detail };
+  };
+  const table = new LiveTable(
+    host,
+    [
+      (row) => row.symbol,
+      (row) => ({ text: quantity(row.quantity), cls: Number(row.quantity) < 0 ? "down" : "" }),
+      (row) => price(row.average_price),
+      (row) => price(row.mark),
+      (row) => number(row.value),
+      (row) => gain(row.unrealised),
+      (row) => gain(row.realised),
+      feedCell,
+    ],
+    { empty: { title: "No positions", text: "The loop shows its instruments here once a deployment runs." } },
+  );
+  let rows = new Map();
+  const show = () => table.render([...rows].sort(bySymbol));
+  const ends = [
+    listen("positions", (now) => {
+      rows = now;
+      show();
+    }),
+    listen("feed", (now) => {
+      for (const row of now.values()) feeds.set(row.symbol, row);
+      if (rows.size) show();
+    }),
+  ];
+  return () => ends.forEach((end) => end());
+}
+
+export function mountPnlBySymbol(host) {
+  const net = (row) => Number(row.realised) + Number(row.unrealised || 0) - Number(row.fees);
+  const table = new LiveTable(
+    host,
+    [
+      (row) => row.symbol,
+      (row) => gain(row.realised),
+      (row) => gain(row.unrealised),
+      (row) => number(row.fees),
+      (row) => gain(row.unrealised === null ? null : net(row)),
+    ],
+    { empty: { title: "No results yet", text: "Results by instrument come with the first position." } },
+  );
+  return listen("positions", (rows) => table.render([...rows].sort(bySymbol)));
+}
