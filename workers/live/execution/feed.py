@@ -74,6 +74,8 @@ class Feed:
         self._reason = ""
         self._counters = {symbol: MARKET_EVENTS.labels(symbol) for symbol in instruments}
         self.views: dict[str, MarketView] = {}
+        self.quotes: dict[str, Cause] = {}
+        """How the newest believed event of each instrument came."""
         self.events = 0
         self.refused = 0
         self._make_views()
@@ -134,6 +136,7 @@ class Feed:
         cause = NO_CAUSE
         if times is not None:
             cause = Cause(times.read_ns, times.decode_started_ns, decoded, time.perf_counter_ns())
+            self.quotes[event.symbol] = cause
         for one in believed:
             self._on_market(one, now, cause)
 

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 class Cause(NamedTuple):
-    """The input behind an order: its way to the kernel, in ``perf_counter`` ns; all 0 for a timer or a forecast."""
+    """The market event behind an order: its way to the kernel, in ``perf_counter`` ns; all 0 where there is none."""
 
     read: int = 0
     decode_started: int = 0
@@ -70,6 +70,7 @@ class Host(Protocol):
     def journal_failed(self, reason: str) -> None: ...
     def journal_restored(self) -> None: ...
     def doubt(self, client_id: str) -> None: ...
+    def newest_quote(self, symbol: str) -> Cause: ...
 
 
 class _Waiting:
@@ -207,15 +208,16 @@ class Gateway:
         waiting = self._left.pop(client_id, None)
         if waiting is None or type(waiting.effect) is not Send:
             return
-        intent = waiting.effect.intent
+        intent, cause = waiting.effect.intent, waiting.cause
+        behind = cause if cause.read else self._host.newest_quote(intent.symbol)
         stages = {
-            **waiting.cause.stages(),
+            **behind.stages(),
             **intent.stages,
             "journal": waiting.durable - waiting.appended,
             "send": left - waiting.durable,
         }
-        if waiting.cause.read:
-            stages["total"] = left - waiting.cause.read
+        # A forecast or a timer has no event of its own: there the stages of the quote that priced the order count.
+        stages["total"] = left - cause.read if cause.read else sum(stages.values())
         self._stages.observe(stages)
         self._host.report(OrderSent(ts=time.time_ns(), client_id=client_id, stages=stages))
 

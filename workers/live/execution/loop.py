@@ -307,6 +307,10 @@ class TradingLoop:
         if self.caretaker is not None:
             self.caretaker.doubt(client_id)
 
+    def newest_quote(self, symbol: str) -> Cause:
+        """How the newest market event of ``symbol`` came to us."""
+        return self.feed.quotes.get(symbol, NO_CAUSE) if self.feed is not None else NO_CAUSE
+
     def disconnected(self, reason: str) -> None:
         """No orders until the books were compared with the venue's again."""
         if self.caretaker is not None:

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 
 from controlplane.celery import app
+from controlplane.environment import words
 from workers.adapters.forecast_client import ForecastClient
 from workers.adapters.live_bus import LiveBus
 from workers.live.execution.config import LoopConfig
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def config_from_settings() -> LoopConfig:
-    """The loop's settings; in live mode the real exchange is used unless an address is set."""
+    """The loop's settings; live mode trades on the exchange itself, in GEKKO_SYMBOLS."""
     return LoopConfig(
         venue=settings.GEKKO_VENUE_NAME,
         worker=WORKER,
@@ -29,6 +30,7 @@ def config_from_settings() -> LoopConfig:
         venue_url=settings.GEKKO_VENUE_URL if settings.GEKKO_MODE == "paper" else None,
         api_key=settings.GEKKO_VENUE_API_KEY,
         api_secret=settings.GEKKO_VENUE_API_SECRET,
+        symbols=tuple(words("GEKKO_SYMBOLS", [])),
     )
 
 
