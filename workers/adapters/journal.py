@@ -88,7 +88,7 @@ def _checked(line: bytes, after: Position, place: str) -> tuple[Record, Position
     try:
         raw = _raw_decoder.decode(line)
         event = _event_decoder.decode(raw.event)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JournalCorrupt(f"{place}: not a journal record ({error})") from None
     if raw.seq != after.seq + 1:
         raise JournalCorrupt(f"{place}: expected seq {after.seq + 1}, was {raw.seq}")
@@ -385,5 +385,5 @@ def _raw_of(line: bytes, place: str) -> _RawRecord | None:
         return None
     try:
         return _raw_decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise JournalCorrupt(f"{place}: not a journal record ({error})") from None

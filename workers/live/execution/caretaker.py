@@ -33,6 +33,7 @@ class Host(Protocol):
 
     def report(self, event: JournalEvent) -> None: ...
     def disconnected(self, reason: str) -> None: ...
+    def account_silent(self) -> None: ...
     @property
     def reconciled(self) -> bool: ...
     @property
@@ -56,6 +57,7 @@ class Caretaker:
         self._cancelled: dict[str, float] = {}
         self._failures = 0
         self._cuts = 0
+        self._cuts_compared = -1
         self.passes = 0
 
     def want(self) -> None:
@@ -129,7 +131,7 @@ class Caretaker:
         return min(self._config.retry_s * 2.0 ** min(self._failures, 4), LONGEST_RETRY_S)
 
     async def _reconcile(self) -> None:
-        cuts = self._cuts
+        cuts, late = self._cuts, self._reconciler.late_fills
         try:
             done = await self._reconciler.run()
         except VenueError as error:
@@ -146,3 +148,7 @@ class Caretaker:
         if not done.ok:
             log.error("books differ from the venue's", breaks=list(done.breaks))
         self._host.report(done)
+        if self._reconciler.late_fills > late and cuts == self._cuts_compared:
+            # Connected all the time since the last comparison, and yet fills were not told.
+            self._host.account_silent()
+        self._cuts_compared = cuts

@@ -317,6 +317,12 @@ class TradingLoop:
             self.caretaker.cut()
         self.apply(self.kernel.on_disconnect(time.time_ns(), reason=reason))
 
+    def account_silent(self) -> None:
+        """The account stream is open and tells nothing: make a new one."""
+        log.warning("account stream is silent; connecting again")
+        if self.users is not None:
+            self.users.restart()
+
     def _on_user_stream(self, connected: bool, detail: str) -> None:
         if not connected:
             self.disconnected(f"account stream lost: {detail}")

@@ -29,6 +29,7 @@ from workers.engine.instruments import from_atoms
 from workers.engine.vocabulary import OrderStatus
 
 ATTEMPTS: Final = 6
+LATE_NS: Final = 5_000_000_000
 PAUSE_S: Final = 0.25
 UNSETTLED: Final = frozenset({OrderStatus.INTENT, OrderStatus.SENT, OrderStatus.UNKNOWN})
 ENDED: Final = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED})
@@ -70,6 +71,8 @@ class Reconciler:
         self._settle_after_ns = settle_after_ns
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
+        self.late_fills = 0
+        """Fills adopted here although the account stream had had seconds to report them."""
 
     # -- one order
 
@@ -118,6 +121,7 @@ class Reconciler:
                 continue
             client_id = await self._owner(trade)
             if client_id in self._books.orders:
+                self.late_fills += self._clock() - trade.ts_event > LATE_NS
                 self._report(fill_of(trade, client_id, self._clock()))
             else:
                 breaks.append(f"trade {trade.trade_id} in {symbol} is of order {client_id}, which the journal lacks")
