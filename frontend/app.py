@@ -8,13 +8,14 @@ import hmac
 from typing import Any
 
 import dash
-from dash import Input, Output, State, dcc, html
+from dash import Input, Output, State
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
 from frontend import charts, pages
 from frontend.backend import DjangoDashServer
+from frontend.elements import Element, dcc, html
 from frontend.frame import frame_of
 from frontend.requests import current_request
 
@@ -22,7 +23,7 @@ from frontend.requests import current_request
 class GekkoDash(dash.Dash):
     """Dash whose first page is a Django template without a single inline script."""
 
-    def interpolate_index(self, **parts: Any) -> str:
+    def interpolate_index(self, *_parts: Any, **parts: Any) -> str:
         request = current_request()
         context = {
             # Dash's own markup: script tags with addresses, and a JSON block.
@@ -36,7 +37,7 @@ class GekkoDash(dash.Dash):
         return render_to_string("gekko/app.html", context, request=request)
 
     def _config(self) -> Any:
-        config = super()._config()
+        config = super()._config()  # type: ignore[no-untyped-call]  # dash
         # Nobody needs to know which interpreter runs here.
         config.pop("python_version", None)
         return config
@@ -67,19 +68,23 @@ def application() -> tuple[GekkoDash, DjangoDashServer]:
     app.server.secret_key = hmac.new(settings.SECRET_KEY.encode(), b"dash", hashlib.sha256).hexdigest()
     app.layout = layout()
     register(app)
-    app._setup_server()  # noqa: SLF001 - Dash would do it in the first request, and four first requests at once break it
-    return app, app.backend
+    setup: Any = app._setup_server  # noqa: SLF001 - Dash would do it in the first request, and four at once break it
+    setup()
+    backend: Any = app.backend
+    return app, backend
 
 
-def layout() -> html.Div:
+def layout() -> Element:
     """The same for everybody; what a page shows is decided per request."""
-    return html.Div([dcc.Location(id="url", refresh=False), html.Div(pages.loading(), id="page")], className="page-host")
+    return html.Div(
+        [dcc.Location(id="url", refresh=False), html.Div(pages.loading(), id="page")], className="page-host"
+    )
 
 
 def register(app: GekkoDash) -> None:
     """All callbacks: the page for an address, and the charts on it."""
 
-    @app.callback(Output("page", "children"), Input("url", "pathname"), State("url", "search"))  # type: ignore[untyped-decorator]  # dash
+    @app.callback(Output("page", "children"), Input("url", "pathname"), State("url", "search"))
     def show_page(path: str | None, search: str | None) -> Any:
         return pages.render(current_request(), path or "/", search or "")
 

@@ -79,9 +79,12 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
         return JsonResponse(obj, safe=False)
 
     def setup_component_suites(self, dash_app: Any) -> str:
+        split: Any = check_fingerprint
+        allowed: Any = _validate.validate_js_path
+
         def suite(package_name: str, fingerprinted_path: str) -> HttpResponseBase:
-            inner, fingerprinted = check_fingerprint(fingerprinted_path)
-            _validate.validate_js_path(dash_app.registered_paths, package_name, inner)
+            inner, fingerprinted = split(fingerprinted_path)
+            allowed(dash_app.registered_paths, package_name, inner)
             return packaged.serve(current_request(), package_name, inner, fingerprinted=bool(fingerprinted))
 
         dash_app._add_url("_dash-component-suites/<str:package_name>/<path:fingerprinted_path>", suite)  # noqa: SLF001 - the hook Dash gives to backends
@@ -93,7 +96,8 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
             notes = dash_app._initialize_context(body)  # noqa: SLF001 - as Dash's own backends do
             call = dash_app._prepare_callback(notes, body)  # noqa: SLF001
             values = dash_app._inputs_to_vals(notes.inputs_list + notes.states_list)  # noqa: SLF001
-            data = copy_context().run(dash_app._execute_callback, call, values, notes.outputs_list, notes)  # noqa: SLF001
+            run = dash_app._execute_callback(call, values, notes.outputs_list, notes)  # noqa: SLF001
+            data = copy_context().run(run)
             answer: HttpResponse = notes.dash_response.set_response(data=data)
             return answer
 
@@ -129,7 +133,7 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
         if callback_api_paths:
             raise RuntimeError("callbacks are no API; add a REST endpoint instead")
 
-    def run(self, dash_app: Any, host: str, port: int, debug: bool, **_kwargs: Any) -> None:
+    def run(self, *_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("start the web process: it serves Dash with everything else")
 
     # Django's side.
@@ -167,7 +171,7 @@ def _in_parsing(error: BaseException) -> bool:
     """Whether ``error`` arose before any callback ran."""
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_name == "_execute_callback":
+        if trace.tb_frame.f_code.co_name == "add_context":
             return False
         trace = trace.tb_next
     return True

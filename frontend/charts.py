@@ -29,14 +29,16 @@ EMPTY: Final[dict[str, list[str]]] = {
 def register(app: Any) -> None:
     """Charts of the overview and of the P&L page; ``*-range`` says how far back."""
 
-    @app.callback(Output("overview-chart", "figure"), Input("overview-range", "data"))  # type: ignore[untyped-decorator]  # dash
     def overview(chosen: Any) -> dict[str, Any]:
         return figures.pnl(series(chosen)[0], parts=False)
 
-    @app.callback(Output("pnl-chart", "figure"), Output("drawdown-chart", "figure"), Input("pnl-range", "data"))  # type: ignore[untyped-decorator]  # dash
     def pnl_page(chosen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         found, start = series(chosen)
         return figures.pnl(found, executions(start)), figures.drawdown(found)
+
+    both = Output("pnl-chart", "figure"), Output("drawdown-chart", "figure")
+    app.callback(Output("overview-chart", "figure"), Input("overview-range", "data"))(overview)
+    app.callback(*both, Input("pnl-range", "data"))(pnl_page)
 
 
 def series(chosen: Any) -> tuple[dict[str, Any], datetime]:

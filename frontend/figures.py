@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ Column = list[float | None]
 
 def with_gaps(at: Sequence[datetime], columns: Mapping[str, Sequence[str]]) -> tuple[list[str], dict[str, Column]]:
     """Times and values with an empty point where nothing was recorded for a while: a gap is drawn as a gap."""
-    steps = [after - before for before, after in zip(at, at[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(at)]
     usual = timedelta(seconds=median(step.total_seconds() for step in steps)) if steps else timedelta()
     limit = max(LEAST_GAP, usual * GAP_FACTOR)
     times: list[str] = []

@@ -9,7 +9,7 @@ import mimetypes
 import pkgutil
 from typing import Final
 
-import brotli
+import brotli  # type: ignore[import-untyped]  # it ships no types
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotFound, HttpResponseNotModified
 
 FOREVER: Final = "private, max-age=31536000, immutable"

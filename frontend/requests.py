@@ -77,7 +77,7 @@ class DjangoResponse(ResponseAdapter):
     """The answer to a callback."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # dash has no annotations here
         self._response = HttpResponse(content_type="application/json")
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -24,7 +25,8 @@ def page(request: HttpRequest) -> HttpResponseBase:
     """Any page: the same frame, which Dash fills by address. 404 where no page is."""
     dash, _ = application()
     with answering(dash, request):
-        return HttpResponse(dash.index(), status=200 if pages.page_of(request.path) else 404)
+        index: Any = dash.index
+        return HttpResponse(index(), status=200 if pages.page_of(request.path) else 404)
 
 
 @require_safe

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dash import dcc, html
+from frontend.elements import Element, dcc, html
 
-DASH: Final = "–"
+DASH: Final = "\u2013"
 """What stands for a value that is not known. Never a zero."""
 GRAPH: Final = {"displayModeBar": False, "responsive": True, "scrollZoom": False}
 
@@ -26,14 +26,26 @@ class Column:
         return " ".join(filter(None, ("num" if self.number else "", f"p{self.priority}" if self.priority > 1 else "")))
 
 
-def panel(  # noqa: PLR0917 - reads like the panel it makes
+POSITIONS: Final = (
+    Column("Symbol"),
+    Column("Quantity", number=True),
+    Column("Average", number=True, priority=3),
+    Column("Mark", number=True, priority=2),
+    Column("Value", number=True),
+    Column("Unrealised", number=True),
+    Column("Realised", number=True, priority=2),
+    Column("Feed", number=True, priority=2),
+)
+
+
+def panel(
     title: str,
     *children: Any,
     id: str,  # noqa: A002 - the name in HTML
     topic: str = "",
     span: int = 12,
     actions: Sequence[Any] = (),
-) -> html.Section:
+) -> Element:
     """A titled box. With ``topic`` it shows how old its data is and greys out when they are stale."""
     head: list[Any] = [html.H2(title, id=f"{id}-title"), html.Div([*actions], className="panel-actions")]
     data: dict[str, str] = {}
@@ -48,7 +60,7 @@ def panel(  # noqa: PLR0917 - reads like the panel it makes
     )
 
 
-def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4) -> html.Div:
+def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4) -> Element:
     """A table that scripts fill; until then it shows that it is loading."""
     head = html.Tr([html.Th(column.title, scope="col", className=column.classes) for column in columns])
     waiting = html.Tr(html.Td(html.Div(className="skeleton"), colSpan=len(columns)), className="loading")
@@ -74,7 +86,7 @@ def kpi(name: str, title: str, href: str = "", note: str = "") -> Any:
     return html.A(inner, href=href, className="kpi", **data) if href else html.Div(inner, className="kpi", **data)
 
 
-def graph(id: str, title: str, *, height: int, live: str = "") -> html.Div:  # noqa: A002 - the name in HTML
+def graph(id: str, title: str, *, height: int, live: str = "") -> Element:  # noqa: A002 - the name in HTML
     """A chart with a summary in words and its data as a table on demand. ``live`` names how scripts extend it."""
     return html.Div(
         [
@@ -103,17 +115,25 @@ def graph(id: str, title: str, *, height: int, live: str = "") -> html.Div:  # n
     )
 
 
-def button(text: str, kind: str = "quiet", **data: Any) -> html.Button:
+def button(text: str, kind: str = "quiet", **data: Any) -> Element:
     """A button that scripts listen to."""
     return html.Button(text, type="button", className=f"button {kind}", **data)
 
 
-def choices(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str) -> html.Div:
+def choices(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str) -> Element:
     """A few exclusive choices side by side; scripts keep the one chosen in the address."""
     made = [
         html.Button(
-            text, type="button", className="segment", **{"data-choice": value, "aria-pressed": str(value == chosen).lower()}
+            text,
+            type="button",
+            className="segment",
+            **{"data-choice": value, "aria-pressed": str(value == chosen).lower()},
         )
         for value, text in options
     ]
-    return html.Div(made, className="segments", role="group", **{"aria-label": label, "data-choices": name, **({"data-widget": "range"} if name == "range" else {})})
+    return html.Div(
+        made,
+        className="segments",
+        role="group",
+        **{"aria-label": label, "data-choices": name, **({"data-widget": "range"} if name == "range" else {})},
+    )

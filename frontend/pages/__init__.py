@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from dash import html
 from django.http import HttpRequest
 
 from apps.accounts.permissions import Capability
+from frontend.elements import Element, html
 from frontend.frame import Frame, frame_of
 from frontend.pages import audit, incidents, orders, overview, pnl, security
 from frontend.pages.view import PageView
@@ -60,7 +60,7 @@ def render(request: HttpRequest, path: str, search: str) -> Any:
     )
 
 
-def refused(page: Page, frame: Frame) -> html.Div:
+def refused(page: Page, frame: Frame) -> Element:
     """No permission: what is missing and who gives it."""
     roles = ", ".join(frame.roles) or "none"
     needed = page.capability.value if page.capability else ""
@@ -70,10 +70,10 @@ def refused(page: Page, frame: Frame) -> html.Div:
     )
 
 
-def notice(title: str, text: str) -> html.Div:
+def notice(title: str, text: str) -> Element:
     return html.Div([html.H1(title), html.P(text)], className="page notice")
 
 
-def loading() -> html.Div:
+def loading() -> Element:
     """What stands there until the page comes."""
     return html.Div([html.Div(className="skeleton") for _ in range(3)], className="page", **{"aria-busy": "true"})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dash import dcc, html
-
 from apps.accounts.permissions import Capability
 from frontend.components import Column, button, panel, table
+from frontend.elements import Element, dcc, html
 from frontend.pages.view import PageView
 
 FILTERS = (
@@ -17,12 +16,12 @@ FILTERS = (
 )
 
 
-def layout(view: PageView) -> html.Div:
+def layout(view: PageView) -> Element:
     """Entries with their filters, and beside them what proves the trail."""
     return html.Div(html.Div([entries(view), side(view)], className="grid"))
 
 
-def entries(view: PageView) -> html.Section:
+def entries(view: PageView) -> Element:
     columns = [
         Column("No.", number=True, priority=2),
         Column("Time"),
@@ -30,7 +29,7 @@ def entries(view: PageView) -> html.Section:
         Column("Event"),
         Column("Object", priority=3),
         Column("Outcome", priority=2),
-        Column("Proof", priority=3),
+        Column("Factor", priority=3),
     ]
     return panel(
         "Entries",
@@ -42,14 +41,18 @@ def entries(view: PageView) -> html.Section:
     )
 
 
-def filter_form(view: PageView) -> html.Div:
+def filter_form(view: PageView) -> Element:
     """The filters of the address, ready to change."""
     fields = [
         html.Div(
             [
                 html.Label(title, htmlFor=f"filter-{name}"),
                 dcc.Input(
-                    id=f"filter-{name}", value=view.query.get(name, ""), placeholder=example, type="text", className="text"
+                    id=f"filter-{name}",
+                    value=view.query.get(name, ""),
+                    placeholder=example,
+                    type="text",
+                    className="text",
                 ),
             ],
             className="field",
@@ -59,8 +62,10 @@ def filter_form(view: PageView) -> html.Div:
     return html.Div(fields, className="filters", role="search", **{"data-widget": "audit-filters"})
 
 
-def side(view: PageView) -> html.Div:
-    verify = [button("Verify chain", "primary", **{"data-action": "verify"})] if view.may(Capability.AUDIT_VERIFY) else []
+def side(view: PageView) -> Element:
+    verify = (
+        [button("Verify chain", "primary", **{"data-action": "verify"})] if view.may(Capability.AUDIT_VERIFY) else []
+    )
     return html.Div(
         [
             panel(

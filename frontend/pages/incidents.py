@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dash import html
-
 from frontend.components import Column, choices, panel, table
+from frontend.elements import Element, html
 from frontend.pages.view import PageView
 
 STATES = [("open", "Open"), ("triggered", "Unacknowledged"), ("resolved", "Resolved"), ("all", "All")]
 
 
-def layout(view: PageView) -> html.Div:
+def layout(view: PageView) -> Element:
     """List left, detail right; on a phone one above the other."""
     asked = view.query.get("state", "")
     chosen = asked if asked in dict(STATES) else "open"
     return html.Div(html.Div([listing(chosen), detail()], className="grid"))
 
 
-def listing(chosen: str) -> html.Section:
+def listing(chosen: str) -> Element:
     columns = [
         Column("No.", number=True, priority=2),
         Column("Severity"),
@@ -36,5 +35,5 @@ def listing(chosen: str) -> html.Section:
     )
 
 
-def detail() -> html.Section:
+def detail() -> Element:
     return panel("Detail", html.Div(**{"data-widget": "incident-detail"}), id="incident", span=5)

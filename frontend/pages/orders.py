@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from dash import html
-
-from frontend.components import Column, choices, panel, table
+from frontend.components import POSITIONS, Column, choices, panel, table
+from frontend.elements import Element, html
 from frontend.pages.view import PageView
 
 TABS = [("working", "Working"), ("done", "Done"), ("rejected", "Rejected"), ("fills", "Fills")]
 
 
-def layout(view: PageView) -> html.Div:
+def layout(view: PageView) -> Element:
     """Positions above; below one list at a time, and a drawer for one order."""
     asked = view.query.get("tab", "")
     chosen = asked if asked in dict(TABS) else "done"
     return html.Div(html.Div([positions(), order_list(chosen)], className="grid"))
 
 
-def positions() -> html.Section:
-    columns = [
-        Column("Symbol"),
-        Column("Quantity", number=True),
-        Column("Average", number=True, priority=3),
-        Column("Mark", number=True, priority=2),
-        Column("Value", number=True),
-        Column("Unrealised", number=True),
-        Column("Realised", number=True, priority=2),
-        Column("Feed", number=True, priority=2),
-    ]
-    return panel("Positions", table("positions", "Positions", columns), id="positions", topic="positions")
+def positions() -> Element:
+    return panel("Positions", table("positions", "Positions", POSITIONS), id="positions", topic="positions")
 
 
-def order_list(chosen: str) -> html.Section:
+def order_list(chosen: str) -> Element:
     columns = [
         Column("Time"),
         Column("Symbol"),

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dash import dcc, html
-
 from frontend.charts import DEFAULT_RANGE, RANGES
 from frontend.components import Column, choices, graph, kpi, panel, table
+from frontend.elements import Element, dcc, html
 from frontend.pages.view import PageView
 
 WORDS = {"5m": "5 min", "1h": "1 hour", "1d": "24 hours"}
 
 
-def layout(view: PageView) -> html.Div:
+def layout(view: PageView) -> Element:
     """Figures, lines with executions, drawdown, and the result by instrument."""
     asked = view.query.get("range", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
     return html.Div([figures(), html.Div([lines(chosen), drawdown(), by_symbol()], className="grid")])
 
 
-def figures() -> html.Div:
+def figures() -> Element:
     return html.Div(
         [
             kpi("equity", "Equity"),
@@ -36,7 +35,7 @@ def figures() -> html.Div:
     )
 
 
-def lines(chosen: str) -> html.Section:
+def lines(chosen: str) -> Element:
     return panel(
         "P&L",
         dcc.Store(id="pnl-range", data=chosen),
@@ -47,7 +46,7 @@ def lines(chosen: str) -> html.Section:
     )
 
 
-def drawdown() -> html.Section:
+def drawdown() -> Element:
     return panel(
         "Drawdown from the peak",
         graph("drawdown-chart", "Drawdown from the highest profit", height=160, live="drawdown"),
@@ -57,7 +56,7 @@ def drawdown() -> html.Section:
     )
 
 
-def by_symbol() -> html.Section:
+def by_symbol() -> Element:
     columns = [
         Column("Symbol"),
         Column("Realised", number=True),

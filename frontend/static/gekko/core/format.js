@@ -17,7 +17,9 @@ const known = (value) => value !== null && value !== undefined && value !== "" &
 
 /** With thousands separators; `places` decimals, or between the two given. */
 export function number(value, least = 2, most = least) {
-  return known(value) ? formatter(least, most).format(value) : DASH;
+  if (!known(value)) return DASH;
+  const rounded = Number(Number(value).toFixed(Math.min(most, 12))) || 0;
+  return formatter(least, most).format(rounded).replace("-", "−");
 }
 
 /** With sign and arrow, so that direction never depends on colour: {text, cls}. */
@@ -34,6 +36,21 @@ export function price(value) {
   if (!known(value)) return DASH;
   const places = Math.min(8, (String(value).split(".")[1] || "").length);
   return number(value, Math.max(2, places));
+}
+
+/** An average, with as many decimals as prices of its size have. */
+export function average(value) {
+  if (!known(value)) return DASH;
+  const size = Math.abs(Number(value));
+  return number(value, 2, size >= 10 ? 2 : size >= 0.1 ? 5 : 8);
+}
+
+/** An amount of any asset: four digits that count. */
+export function fee(value, asset) {
+  if (!known(value)) return DASH;
+  const size = Math.abs(Number(value));
+  const places = size === 0 ? 2 : Math.min(8, Math.max(2, 3 - Math.floor(Math.log10(size))));
+  return `${number(value, 2, places)} ${asset}`;
 }
 
 export function quantity(value) {

@@ -38,7 +38,8 @@ function showFeed(rows) {
   const badge = byId("market");
   badge.hidden = !first;
   if (!first) return;
-  setText(badge, first.market.toUpperCase());
+  const kind = first.market.toUpperCase();
+  setText(badge, first.label.toUpperCase().startsWith(kind) ? first.label : `${kind} ${first.label}`);
   badge.title = first.label;
   setClass(badge, `badge market market-${first.market}`);
 }

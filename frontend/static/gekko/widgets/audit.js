@@ -30,7 +30,7 @@ export function mountAuditEntries(host) {
     (row) => ({ text: row.event, title: row.code, cls: "mono" }),
     (row) => ({ text: `${row.object_type} ${row.object_id}`, cls: "clip", title: row.object_id }),
     (row) => stateCell(row.outcome),
-    (row) => words(row.mfa),
+    (row) => (row.mfa === "none" ? "–" : words(row.mfa)),
   ];
   const table = new LiveTable(host, columns, {
     empty: { title: "No entry fits", text: "Widen the filters: an event may end in *, such as trading.*" },
@@ -80,7 +80,7 @@ function openEntry(row) {
       ["Time", `${dateTime(row.at)} UTC`],
       ["Who", `${row.actor_name} (${row.actor_kind})`],
       ["Roles", row.roles.join(", ")],
-      ["Proof of person", [words(row.mfa), row.evidence].filter(Boolean).join(", ")],
+      ["Second factor", [words(row.mfa), row.evidence].filter(Boolean).join(", ")],
       ["From", [row.ip, row.origin].filter(Boolean).join(", ")],
       ["Object", `${row.object_type} ${row.object_id}`],
       ["Request", row.request_id],

@@ -2,8 +2,9 @@
 
 import { el, message } from "../core/dom.js";
 import { bytes, milliseconds, number, percent, since, span, words } from "../core/format.js";
-import { listen, serverNow } from "../core/store.js";
+import { listen, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
+import { pathTimes, quantile } from "./orders.js";
 import { bar, facts, pill, stateCell } from "./cells.js";
 
 const BUDGET_NS = 50e6;
@@ -97,33 +98,32 @@ const STAGES = { signal: "Signal", risk: "Risk gate", journal: "Journal", send: 
 
 export function mountLatency(host) {
   const build = rebuild(host);
-  return listen("latency", (rows) => {
-    const row = rows.values().next().value;
+  const show = () => {
+    const row = topicState("latency").rows.values().next().value;
     const stages = row ? Object.entries(STAGES).filter(([name]) => row.stages[name]) : [];
     if (!stages.length) {
       build("none", () => message("No order measured yet", "Stages of the order path show here after the first order."));
       return;
     }
-    build(JSON.stringify([row.stages, row.forecast_compute_ns, row.forecast_queue_ns]), () => stageBars(row, stages));
-  });
+    const times = pathTimes();
+    build(JSON.stringify([row.stages, row.forecast_compute_ns, times.length]), () => stageBars(row, stages, times));
+  };
+  const ends = [listen("latency", show), listen("orders", show)];
+  return () => ends.forEach((end) => end());
 }
 
-function stageBars(row, stages) {
-  const total = (which) => stages.reduce((sum, [name]) => sum + row.stages[name][which], 0);
-  const lines = stages.map(([name, label]) => {
-    const stage = row.stages[name];
-    return bar(label, `${milliseconds(stage.p50_ns)} · ${milliseconds(stage.p99_ns)}`, stage.p99_ns / BUDGET_NS);
-  });
+function stageBars(row, stages, times) {
+  const line = (label, low, high) => bar(label, `${milliseconds(low)} · ${milliseconds(high)}`, high / BUDGET_NS);
   const forecast = (row.forecast_queue_ns || 0) + (row.forecast_compute_ns || 0);
   return el(
     "div",
     {},
     el("p", { class: "hint bar-head" }, "p50 · p99; a full bar is the budget of 50 ms"),
-    lines,
-    bar("All stages", `${milliseconds(total("p50_ns"))} · ${milliseconds(total("p99_ns"))}`, total("p99_ns") / BUDGET_NS),
+    stages.map(([name, label]) => line(label, row.stages[name].p50_ns, row.stages[name].p99_ns)),
+    times.length ? line("Whole path", quantile(times, 0.5), quantile(times, 0.99)) : null,
     facts([
       ["Last forecast", row.forecast_compute_ns === null ? "–" : `${milliseconds(forecast)}, off the order path`],
-      ["Orders measured", number(stages[0] && row.stages[stages[0][0]].count, 0)],
+      ["Orders measured", number(row.stages[stages[0][0]].count, 0)],
     ]),
   );
 }

@@ -4,6 +4,7 @@ import { DASH, setClass, setText } from "../core/dom.js";
 import { milliseconds, number, signed, span } from "../core/format.js";
 import { ageOf, listen } from "../core/store.js";
 import { level } from "../frame/header.js";
+import { pathTimes, quantile } from "./orders.js";
 
 const only = (rows) => rows.values().next().value;
 
@@ -20,9 +21,11 @@ export function mountKpis(host) {
     listen("pnl", (rows) => showMoney(only(rows), show)),
     listen("risk", (rows) => showRisk(only(rows), show)),
     listen("feed", (rows) => showFeed([...rows.values()], show)),
-    listen("orders", (rows) => showOrders([...rows.values()], show)),
+    listen("orders", (rows) => {
+      showOrders([...rows.values()], show);
+      showPath(show);
+    }),
     listen("incidents", (rows) => showIncidents([...rows.values()], show)),
-    listen("latency", (rows) => showLatency(only(rows), show)),
   ];
   const timer = setInterval(() => grey(host), 1000);
   return () => {
@@ -34,7 +37,6 @@ export function mountKpis(host) {
 const TOPIC_OF = {
   pnl: ["equity", "day_pnl", "pnl", "realised", "unrealised", "fees", "drawdown", "fills", "gross"],
   feed: ["feed"],
-  latency: ["latency"],
 };
 
 function grey(host) {
@@ -87,12 +89,9 @@ function showIncidents(rows, show) {
   show("incidents", number(open.length, 0), fresh ? `${fresh} not acknowledged` : "all acknowledged", fresh ? "bad" : "");
 }
 
-function showLatency(row, show) {
-  const stages = Object.values(row?.stages || {});
-  if (!stages.length) {
-    show("latency", DASH, "no order yet");
-    return;
-  }
-  const total = stages.reduce((sum, stage) => sum + stage.p99_ns, 0);
-  show("latency", milliseconds(total), "of 50 ms budget", total > 50e6 ? "bad" : "");
+function showPath(show) {
+  const times = pathTimes();
+  const worst = quantile(times, 0.99);
+  const note = times.length ? `budget 50 ms, ${times.length} orders` : "no order yet";
+  show("latency", milliseconds(worst), note, worst > 50e6 ? "bad" : "");
 }

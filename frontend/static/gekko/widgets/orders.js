@@ -2,7 +2,7 @@
 
 import { el } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
-import { dateTime, milliseconds, number, price, quantity, timeOfDay, words } from "../core/format.js";
+import { average, dateTime, fee, milliseconds, price, quantity, timeOfDay, words } from "../core/format.js";
 import { listen, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { asked, keep } from "../frame/nav.js";
@@ -35,7 +35,7 @@ const fillColumns = [
   (row) => sideCell(row.side),
   (row) => quantity(row.quantity),
   (row) => price(row.price),
-  (row) => `${number(row.fee, 2, 8)} ${row.fee_asset}`,
+  (row) => fee(row.fee, row.fee_asset),
 ];
 
 export function mountRecentFills(host) {
@@ -61,7 +61,7 @@ const orderColumns = [
   (row) => `${words(row.order_type)} ${row.tif}`,
   (row) => quantity(row.quantity),
   (row) => quantity(row.filled_quantity),
-  (row) => price(row.average_price ?? row.price),
+  (row) => (row.average_price === null ? price(row.price) : average(row.average_price)),
   (row) => stateCell(row.status, row.status === "UNKNOWN" ? "Unknown, checking" : undefined),
   (row) => ({ text: reasons(row) || "–", title: reasons(row), cls: "clip" }),
 ];
@@ -76,7 +76,7 @@ const fillAsOrder = [
   (row) => quantity(row.quantity),
   (row) => price(row.price),
   () => stateCell("FILLED"),
-  (row) => `Fee ${number(row.fee, 2, 8)} ${row.fee_asset}`,
+  (row) => `Fee ${fee(row.fee, row.fee_asset)}`,
 ];
 
 export function mountOrders(host) {
@@ -152,6 +152,14 @@ function timeline(row) {
 
 const STAGES = ["signal", "risk", "journal", "send"];
 
+/** Whole times of the orders known here, in ns, shortest first; orders that never left are left out. */
+export function pathTimes() {
+  const whole = [...topicState("orders").rows.values()].filter((row) => row.stages.send !== undefined);
+  return whole.map((row) => STAGES.reduce((sum, name) => sum + (row.stages[name] || 0), 0)).sort((a, b) => a - b);
+}
+
+export const quantile = (sorted, q) => (sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] : null);
+
 export function latency(stages) {
   const known = STAGES.filter((name) => stages[name] !== undefined);
   if (!known.length) return el("p", { class: "hint" }, "No stage was measured.");
@@ -164,7 +172,7 @@ function orderFacts(row) {
   return facts([
     ["Type", `${words(row.order_type)} ${row.tif}${row.reduce_only ? ", reduce only" : ""}`],
     ["Limit price", price(row.price)],
-    ["Average price", price(row.average_price)],
+    ["Average price", average(row.average_price)],
     ["Reference price", price(row.reference_price)],
     ["Created", `${dateTime(row.created_at)} UTC`],
     ["Ended", row.ended_at ? `${dateTime(row.ended_at)} UTC` : "still open"],

@@ -1,6 +1,6 @@
 // Positions at their marks, with the age of each instrument's market data.
 
-import { number, price, quantity, span } from "../core/format.js";
+import { average, number, price, quantity, span } from "../core/format.js";
 import { listen } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { gain } from "./cells.js";
@@ -20,7 +20,7 @@ export function mountPositions(host) {
     [
       (row) => row.symbol,
       (row) => ({ text: quantity(row.quantity), cls: Number(row.quantity) < 0 ? "down" : "" }),
-      (row) => price(row.average_price),
+      (row) => average(row.average_price),
       (row) => price(row.mark),
       (row) => number(row.value),
       (row) => gain(row.unrealised),
