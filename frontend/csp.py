@@ -1,7 +1,7 @@
 """What pages may load: everything from this host, no inline script, no eval, no inline style but Dash's own.
 
-Dash and plotly put a dozen style sheets of their own into the page. Each is named by its hash; when an upgrade changes one,
-the browser tests fail and Chromium's message names the hash to put here.
+Dash and plotly put a dozen style sheets of their own into the page. Each is named by its hash; when an upgrade changes
+one, the browser tests fail and Chromium's message names the hash to put here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STYLE_HASHES: Final = (
     "'sha256-Z8VokGxeiKThZOEmkdUgfW+jxbvItBwAXC8M1c4wqAM='",
     "'sha256-uDiOZWps1U7E8/0BTaQrclYMhVhRVE4dT0vb5X6nXOw='",
 )
-"""SHA-256 of the style sheets of dash 4.4.1 (renderer and core components); one is of the empty sheet that plotly fills."""
+"""SHA-256 of the style sheets of dash 4.4.1 (renderer, core components); one is the empty sheet that plotly fills."""
 
 DIRECTIVES: Final[dict[str, list[str]]] = {
     "default-src": [_NONE],

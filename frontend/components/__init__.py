@@ -60,9 +60,15 @@ def panel(
     )
 
 
+def heading(column: Column) -> Element:
+    """A column's head; one of buttons has a name for those who hear the page."""
+    title = column.title or html.Span("Actions", className="visually-hidden")
+    return html.Th(title, scope="col", className=column.classes)
+
+
 def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4) -> Element:
     """A table that scripts fill; until then it shows that it is loading."""
-    head = html.Tr([html.Th(column.title, scope="col", className=column.classes) for column in columns])
+    head = html.Tr([heading(column) for column in columns])
     waiting = html.Tr(html.Td(html.Div(className="skeleton"), colSpan=len(columns)), className="loading")
     return html.Div(
         html.Table(
@@ -70,7 +76,8 @@ def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4
         ),
         className="table-scroll",
         tabIndex=0,
-        role="region",
+        # The panel around it is the landmark of this name.
+        role="group",
         **{"aria-label": caption, "data-widget": widget},
     )
 
