@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,10 @@ import pytest
 import pytest_django
 from django.conf import settings
 
+from tests.support.desk import Desk
 from tests.support.services import running_services
+from tests.support.stack import Stack
+from tests.support.truth import Checker
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +54,34 @@ def market_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no market data in {folder}; set GEKKO_DATA to test with it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """One running installation for all tests marked ``stack``, as starting it takes most of a minute.
+
+    It is outside pytest's own folder, which other users, such as PostgreSQL's, cannot enter. After a failure it stays
+    for whoever looks for the cause.
+    """
+    stack = Stack(Path(tempfile.mkdtemp(prefix="gekko-stack-")), extra={"GEKKO_VENUE_MARKET": "synthetic"})
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        if not request.session.testsfailed:
+            shutil.rmtree(stack.state)
+
+
+@pytest.fixture(scope="session")
+def desk(stack: Stack) -> Iterator[Desk]:
+    """The first operator, signed in."""
+    desk = Desk(stack)
+    with desk.http:
+        desk.sign_in()
+        yield desk
+
+
+@pytest.fixture(scope="session")
+def checker(stack: Stack, desk: Desk) -> Checker:
+    return Checker(stack, desk)

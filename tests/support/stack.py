@@ -17,12 +17,18 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from controlplane.environment import ROOT
+
 T = TypeVar("T")
+
+# The first ports are below those that the kernel gives to outgoing connections.
+FIRST_PORT, LAST_PORT, PORTS = 21_000, 30_000, 10
+METRICS = ("control", "gpu", "execution", "projector", "relay")
 
 
 def free_port_block(size: int) -> int:
     """The first of ``size`` neighbouring ports that nobody uses."""
-    for base in range(21_000, 30_000, size):
+    for base in range(FIRST_PORT, LAST_PORT, size):
         sockets = []
         try:
             for port in range(base, base + size):
@@ -42,15 +48,16 @@ def eventually(check: Callable[[], T], what: str, seconds: float = 60, every: fl
     """Wait until ``check`` returns something true, and return it; exceptions of a part that is down count as false."""
     end = time.monotonic() + seconds
     last: object = None
-    while time.monotonic() < end:
+    while True:
         try:
-            last = check()
-            if last:
-                return last
-        except (httpx.HTTPError, OSError, KeyError, ValueError) as error:
+            if answer := check():
+                return answer
+            last = answer
+        except (httpx.HTTPError, OSError, KeyError, ValueError, psutil.Error) as error:
             last = error
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}; last seen: {last!r}")
         time.sleep(every)
-    raise AssertionError(f"not within {seconds} s: {what}; last seen: {last!r}")
 
 
 @dataclass
@@ -61,9 +68,11 @@ class Stack:
     extra: dict[str, str] = field(default_factory=dict)
     base: int = 0
     supervisor: subprocess.Popen[bytes] | None = None
+    screen: str = ""
+    """What the newest start wrote to the terminal."""
 
     def __post_init__(self) -> None:
-        self.base = self.base or free_port_block(10)
+        self.base = self.base or free_port_block(PORTS)
 
     @property
     def web_url(self) -> str:
@@ -73,13 +82,20 @@ class Stack:
     def venue_url(self) -> str:
         return f"http://127.0.0.1:{self.base + 1}"
 
-    def metrics_url(self, name: str) -> str:
-        offset = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4}[name]
-        return f"http://127.0.0.1:{self.base + 3 + offset}/metrics"
+    @property
+    def process_urls(self) -> dict[str, str]:
+        """Where every process that has one shows its health and metrics."""
+        metrics = {name: f"http://127.0.0.1:{self.base + 3 + offset}" for offset, name in enumerate(METRICS)}
+        return {"web": self.web_url, "venue": self.venue_url, **metrics}
 
     @property
     def credentials_path(self) -> Path:
         return self.state / "credentials.json"
+
+    @property
+    def log_path(self) -> Path:
+        """What ``gekko up`` wrote to its terminal, over all its starts."""
+        return self.state / "up.log"
 
     @property
     def fault_token(self) -> str:
@@ -100,27 +116,47 @@ class Stack:
             **self.extra,
         }
 
-    def start(self, seconds: float = 240) -> None:
-        """``gekko up``, until the screen is printed; the output is in ``up.log``."""
+    # -- life
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of ``gekko`` in this environment."""
+        return [sys.executable, "-m", "controlplane.cli", *words]
+
+    def run(self, *words: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """A ``gekko`` command, to its end."""
+        return subprocess.run(
+            self.command(*words),
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def start(self, seconds: float = 240) -> str:
+        """``gekko up``, until the screen is printed; returns what it wrote."""
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)
-        log = self.state / "up.log"
-        started = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as out:
-            self.supervisor = subprocess.Popen(
-                [sys.executable, "-m", "controlplane.cli", "up", "--credentials-file", str(self.credentials_path)],
+        written = self.log_path.stat().st_size if self.log_path.exists() else 0
+        with self.log_path.open("ab") as out:
+            self.supervisor = supervisor = subprocess.Popen(
+                self.command("up", "--credentials-file", str(self.credentials_path)),
+                cwd=ROOT,
                 env=self.environment(),
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
             )
 
-        def up() -> bool:
-            if self.supervisor is not None and self.supervisor.poll() is not None:
-                raise AssertionError(f"gekko up ended with {self.supervisor.returncode}:\n{log.read_text()[-4000:]}")
-            return "Gekko is up" in log.read_bytes()[started:].decode(errors="replace")
+        def screen() -> str:
+            text = self.log_path.read_bytes()[written:].decode(errors="replace")
+            if supervisor.poll() is not None:
+                raise AssertionError(f"gekko up ended with {supervisor.returncode}:\n{text[-4000:]}")
+            return text if "Gekko is up" in text else ""
 
-        eventually(up, "gekko up printed its screen", seconds)
+        self.screen = eventually(screen, "gekko up printed its screen", seconds)
+        return self.screen
 
     def stop(self) -> int:
         """Ctrl-C, and the exit status."""
@@ -135,25 +171,28 @@ class Stack:
                 raise
         return int(self.supervisor.returncode)
 
-    def kill_everything(self) -> None:
-        """SIGKILL the supervisor and all its processes, as a power cut would."""
+    def kill_supervisor(self) -> None:
+        """SIGKILL the supervisor alone; its processes go on without it."""
         if self.supervisor is not None and self.supervisor.poll() is None:
             self.supervisor.kill()
             self.supervisor.wait()
-        for identity in self.processes().values():
-            for process in self._tree(int(identity["pid"])):
-                process.kill()
 
-    @staticmethod
-    def _tree(pid: int) -> list[psutil.Process]:
-        try:
-            process = psutil.Process(pid)
-            return [*process.children(recursive=True), process]
-        except psutil.NoSuchProcess:
-            return []
+    def kill_everything(self) -> None:
+        """SIGKILL the supervisor and all its processes, as a power cut would."""
+        self.kill_supervisor()
+        killed = [process for identity in self.processes().values() for process in _tree(int(identity["pid"]))]
+        for process in killed:
+            _send(process, signal.SIGKILL)
+        psutil.wait_procs(killed, timeout=10)
+
+    # -- processes
 
     def processes(self) -> dict[str, dict[str, float]]:
-        found: dict[str, dict[str, float]] = json.loads((self.state / "run" / "processes.json").read_text())
+        """Name to pid and start time, as the supervisor wrote them down."""
+        try:
+            found: dict[str, dict[str, float]] = json.loads((self.state / "run" / "processes.json").read_text())
+        except FileNotFoundError:
+            return {}
         return found
 
     def pid(self, name: str) -> int:
@@ -162,16 +201,30 @@ class Stack:
     def signal(self, name: str, number: signal.Signals) -> int:
         """Send ``number`` to the process and its children; returns the pid that was hit."""
         pid = self.pid(name)
-        for process in self._tree(pid):
-            process.send_signal(number)
+        for process in _tree(pid):
+            _send(process, number)
         return pid
 
-    def wait_restarted(self, name: str, old_pid: int, seconds: float = 60) -> int:
+    def kill(self, name: str) -> int:
+        """SIGKILL, once the process runs; returns the pid that was hit."""
+        eventually(lambda: name in self.processes() and psutil.pid_exists(self.pid(name)), f"{name} runs", 60)
+        return self.signal(name, signal.SIGKILL)
+
+    def wait_restarted(self, name: str, old_pid: int, seconds: float = 90) -> int:
+        """Wait until the supervisor started the process again and it answers; returns its pid."""
+
         def fresh() -> int:
             pid = self.pid(name)
-            return pid if pid != old_pid and psutil.pid_exists(pid) else 0
+            return pid if pid != old_pid and psutil.pid_exists(pid) and self.healthy(name) else 0
 
         return eventually(fresh, f"{name} started again", seconds)
+
+    def healthy(self, name: str) -> bool:
+        """True when the process says that it is well; of storage nobody asks here."""
+        url = self.process_urls.get(name)
+        return url is None or httpx.get(f"{url}/healthz", timeout=2).status_code == 200
+
+    # -- evidence
 
     def credentials(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.credentials_path.read_text())
@@ -184,8 +237,27 @@ class Stack:
         found: dict[str, Any] = answer.json()
         return found
 
-    def fault(self, **what: Any) -> None:
+    def fault(self, **what: Any) -> dict[str, Any]:
+        """Make the venue misbehave; answers what is left of all misbehaviour."""
         answer = httpx.post(
             f"{self.venue_url}/_fault", json=what, headers={"X-Fault-Token": self.fault_token}, timeout=10
         )
         answer.raise_for_status()
+        left: dict[str, Any] = answer.json()
+        return left
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    """A process that ended in the meantime needs no signal."""
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [*process.children(recursive=True), process]
+    except psutil.NoSuchProcess:
+        return []

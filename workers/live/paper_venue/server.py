@@ -94,6 +94,7 @@ def application(config: VenueConfig) -> web.Application:
     """The venue as an aiohttp application; it starts to replay when it is started."""
     app = web.Application(client_max_size=64 * 1024)
     app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", _healthz)
     app.router.add_get("/metrics", _metrics)
     app.router.add_post("/_fault", _fault)
     app.router.add_get("/_truth", _truth)
