@@ -94,3 +94,8 @@ def activity() -> list[Any]:
         panel("Processes", table("processes", "Processes", processes), id="processes", topic="system", span=6),
         panel("Fleet and models", fleet, id="fleet", topic="fleet", span=6),
     ]
+
+
+def listed(title: str, name: str, columns: list[Column], topic: str) -> Element:
+    """Half a column's width of a live list."""
+    return panel(title, table(name, title, columns), id=name, topic=topic, span=6)
