@@ -28,10 +28,33 @@ def main() -> None:
 )
 def up(credentials_file: Path | None) -> None:
     """Start everything on this machine and trade on paper; Ctrl-C stops it."""
-    from controlplane.supervisor.main import run
     from controlplane.supervisor.screen import Screen
 
-    sys.exit(run(Screen(Console(), credentials_file)))
+    screen = Screen(Console(), credentials_file)
+    problem = settings_problem()
+    if problem:
+        screen.failure(problem)
+        sys.exit(1)
+    from controlplane.supervisor.main import run
+
+    sys.exit(run(screen))
+
+
+def settings_problem() -> str:
+    """Why the settings cannot be read, in one line; they make the secrets at the first start, so a disk may refuse."""
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+
+    from controlplane.environment import ROOT, folder
+
+    try:
+        _ = settings.GEKKO_STATE_DIR
+    except ImproperlyConfigured as error:
+        return str(error)
+    except OSError as error:
+        state = folder("GEKKO_STATE_DIR", ROOT / ".gekko")
+        return f"cannot write to {state}: {error.strerror}. Set GEKKO_STATE_DIR to a folder that you own."
+    return ""
 
 
 @main.group()
