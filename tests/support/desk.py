@@ -83,7 +83,7 @@ class Desk:
     def post(self, path: str, data: Row, *, version: int | None = None, key: str = "") -> Row:
         """POST with CSRF token and idempotency key; ``version`` is sent as ``If-Match``."""
         headers = {
-            "X-CSRFToken": self.http.cookies.get("csrftoken", ""),
+            "X-CSRFToken": self.http.cookies.get("csrftoken") or "",
             "Idempotency-Key": key or uuid.uuid4().hex,
             **({} if version is None else {"If-Match": f'"{version}"'}),
         }
