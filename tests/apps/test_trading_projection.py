@@ -142,7 +142,19 @@ def test_feeds_and_reconciliations_raise_and_clear() -> None:
         "feed_stale:paper:BTCUSDT": "incident.cleared",
         "feed_stale:paper:ETHUSDT": "incident.requested",
         "reconciliation_break:paper": "incident.requested",
+        "venue_unreachable:paper": "incident.cleared",
     }
+
+
+def test_a_lost_venue_is_no_difference_of_books() -> None:
+    reason = ("account stream lost: closed by venue",)
+    lost = ev.ReconciliationDone(
+        ts=journal.START, ok=False, orders_checked=0, fills_adopted=0, breaks=reason, compared=False
+    )
+    project(lost)
+    kinds = dict(OutboxMessage.objects.filter(topic="signals").values_list("key", "kind"))
+    assert kinds["venue_unreachable:paper"] == "incident.requested"
+    assert kinds["reconciliation_break:paper"] == "incident.cleared", "by the agreement before"
 
 
 def test_the_journal_is_anchored_in_the_audit_trail_now_and_then() -> None:

@@ -260,12 +260,16 @@ class FeedChanged(JournalEvent, frozen=True):
 
 
 class ReconciliationDone(JournalEvent, frozen=True):
-    """``breaks`` lists what differed from the venue, in words with both values; empty when books agree."""
+    """``breaks`` lists what differed from the venue, in words with both values; empty when books agree.
+
+    ``compared`` is False when nothing was compared because the venue was lost; ``breaks`` then holds why.
+    """
 
     ok: bool
     orders_checked: int
     fills_adopted: int
     breaks: tuple[str, ...]
+    compared: bool = True
 
 
 Journalled = (

@@ -356,7 +356,10 @@ class Kernel:
         self._enter(now)
         if self._desk.risk.reconciled:
             self._desk.risk.reconciled = False
-            self._desk.record(ReconciliationDone(ts=now, ok=False, orders_checked=0, fills_adopted=0, breaks=(reason,)))
+            lost = ReconciliationDone(
+                ts=now, ok=False, orders_checked=0, fills_adopted=0, breaks=(reason,), compared=False
+            )
+            self._desk.record(lost)
         return self._effects()
 
     # -- inside

@@ -414,6 +414,7 @@ def _feed_changed(books: Books, event: ev.FeedChanged) -> None:
 
 def _reconciled(books: Books, event: ev.ReconciliationDone) -> None:
     books.reconciliations.append((books.seq, event))
+    books.signal(signals.of_connection(books.venue, event))
     books.signal(signals.of_reconciliation(books.venue, event))
 
 

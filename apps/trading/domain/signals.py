@@ -123,9 +123,27 @@ def of_feed(venue: str, event: ev.FeedChanged) -> Signal | None:
     )
 
 
-def of_reconciliation(venue: str, event: ev.ReconciliationDone) -> Signal:
-    """Breaks raise; agreement clears."""
+def of_connection(venue: str, event: ev.ReconciliationDone) -> Signal:
+    """A venue that was lost raises; any comparison with it, whatever its outcome, clears."""
+    fingerprint = f"venue_unreachable:{venue}"
+    if event.compared:
+        return Signal(fingerprint, raised=False)
+    return Signal(
+        fingerprint,
+        raised=True,
+        kind="venue_unreachable",
+        severity="warning",
+        title=f"Connection to {venue} was lost",
+        detail="; ".join(event.breaks),
+        evidence={"reasons": list(event.breaks)},
+    )
+
+
+def of_reconciliation(venue: str, event: ev.ReconciliationDone) -> Signal | None:
+    """Breaks raise; agreement clears; a comparison that could not be made says nothing."""
     fingerprint = f"reconciliation_break:{venue}"
+    if not event.compared:
+        return None
     if event.ok:
         return Signal(fingerprint, raised=False)
     return Signal(
