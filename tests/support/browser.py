@@ -121,6 +121,8 @@ class Watched:
     page: Page
     base: str
     problems: list[str] = field(default_factory=list)
+    refusals: tuple[int, ...] = ()
+    """Statuses that the test brings about; Chromium prints each as an error."""
 
     def __post_init__(self) -> None:
         self.page.on("console", self._console)
@@ -129,6 +131,8 @@ class Watched:
         self.page.on("response", lambda answer: self._answer(answer.status, answer.url))
 
     def _console(self, message: ConsoleMessage) -> None:
+        if any(f"status of {status} " in message.text for status in self.refusals):
+            return
         if message.type in ("error", "warning"):
             self.problems.append(f"console {message.type}: {message.text}")
 
