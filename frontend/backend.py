@@ -15,7 +15,7 @@ from typing import Any
 from dash import _validate
 from dash._get_app import app_context
 from dash.backends.base_server import BaseDashServer
-from dash.exceptions import DashException, InvalidResourceError, PreventUpdate
+from dash.exceptions import DashException, DependencyException, InvalidResourceError, PreventUpdate
 from dash.fingerprint import check_fingerprint
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotFound, JsonResponse
 from django.urls import URLPattern, path
@@ -153,9 +153,9 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
                 made = route.answer(**kwargs)
             except PreventUpdate:
                 return HttpResponse(status=204)
-            except InvalidResourceError as error:
-                return HttpResponseNotFound(str(error))
-            except (DashException, ValueError, KeyError, TypeError) as error:
+            except (DependencyException, InvalidResourceError):
+                return HttpResponseNotFound()
+            except (DashException, AttributeError, LookupError, TypeError, ValueError) as error:
                 return _not_understood(route, error)
         return made if isinstance(made, HttpResponseBase) else HttpResponse(made)
 

@@ -1,0 +1,73 @@
+"""Charts: what is drawn of a series, where gaps are, and where executions stand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontend import figures
+
+START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def series(*seconds: float, realised: str = "10", unrealised: str = "-2.5", fees: str = "1") -> dict[str, Any]:
+    count = len(seconds)
+    return {
+        "at": [(START + timedelta(seconds=second)).isoformat() for second in seconds],
+        "realised": [realised] * count,
+        "unrealised": [unrealised] * count,
+        "fees": [fees] * count,
+        "drawdown": ["3"] * count,
+    }
+
+
+def fill(side: str, second: float) -> dict[str, Any]:
+    at = (START + timedelta(seconds=second)).isoformat()
+    return {"side": side, "executed_at": at, "quantity": "1", "symbol": "BTCUSDT", "price": "100"}
+
+
+def test_net_is_realised_and_unrealised_less_fees() -> None:
+    figure = figures.pnl(series(0, 5, 10))
+    assert [trace["name"] for trace in figure["data"]] == ["Net", "Realised", "Unrealised", "Fees"]
+    assert figure["data"][0]["y"] == [6.5, 6.5, 6.5]
+
+
+def test_a_gap_is_drawn_as_a_gap() -> None:
+    trace = figures.pnl(series(0, 5, 10, 15, 600, 605), parts=False)["data"][0]
+    assert trace["y"] == [6.5, 6.5, 6.5, 6.5, None, 6.5, 6.5]
+    assert trace["connectgaps"] is False
+
+
+def test_a_series_of_wide_steps_has_no_gaps() -> None:
+    trace = figures.pnl(series(*range(0, 3600, 60)), parts=False)["data"][0]
+    assert None not in trace["y"]
+
+
+def test_nothing_recorded_draws_nothing() -> None:
+    assert figures.pnl(series())["data"][0]["y"] == []
+    assert figures.drawdown(series())["data"][0]["y"] == []
+
+
+def test_executions_stand_on_the_line_and_sides_differ_in_shape() -> None:
+    buys, sells = figures.pnl(series(0, 5, 10), [fill("BUY", 4), fill("SELL", 99)])["data"][-2:]
+    assert (buys["name"], buys["y"], buys["marker"]["symbol"]) == ("Buys", [6.5], "triangle-up")
+    assert (sells["name"], sells["y"], sells["marker"]["symbol"]) == ("Sells", [6.5], "triangle-down")
+
+
+def test_drawdown_is_under_zero() -> None:
+    assert figures.drawdown(series(0, 5))["data"][0]["y"] == [-3.0, -3.0]
+
+
+@given(st.lists(st.floats(0.1, 1e5), min_size=1, max_size=60))
+def test_no_recorded_point_is_lost_or_moved(steps: list[float]) -> None:
+    at, now = [], START
+    for step in steps:
+        now += timedelta(seconds=step)
+        at.append(now)
+    times, values = figures.with_gaps(at, {"Net": [str(n) for n in range(len(at))]})
+    kept = [(time, value) for time, value in zip(times, values["Net"], strict=True) if value is not None]
+    assert kept == [(moment.isoformat(), float(n)) for n, moment in enumerate(at)]
+    assert times == sorted(times, key=datetime.fromisoformat)
