@@ -91,6 +91,8 @@ def _installation(env: Mapping[str, str]) -> dict[str, object]:
     """What follows from where the installation lives, for settings that are not given one by one."""
     state = Path(env.get("GEKKO_STATE_DIR") or _ROOT / ".gekko")
     found: dict[str, object] = {"state_dir": state / "venue", "data_dir": _ROOT.parent / "shared" / "data"}
+    if env.get("GEKKO_MARKET"):
+        found["market"] = _convert("GEKKO_MARKET", env["GEKKO_MARKET"], MarketKind)
     for name in ("api_key", "api_secret"):
         secret = state / "secrets" / f"venue_{name}"
         if secret.exists():
