@@ -63,7 +63,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     It is outside pytest's own folder, which other users, such as PostgreSQL's, cannot enter. After a failure it stays
     for whoever looks for the cause.
     """
-    stack = Stack(Path(tempfile.mkdtemp(prefix="gekko-stack-")), extra={"GEKKO_VENUE_MARKET": "synthetic"})
+    stack = Stack(Path(tempfile.mkdtemp(prefix="gekko-stack-")), extra={"GEKKO_MARKET": "synthetic"})
     try:
         stack.start()
         yield stack

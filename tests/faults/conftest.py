@@ -11,18 +11,11 @@ from tests.support.stack import Stack
 from tests.support.truth import Checker
 
 
-@pytest.fixture(scope="session")
-def brisk(desk: Desk) -> Desk:
-    """The desk with a run that orders about once a second, in the place of the calm first one."""
-    desk.stop_run("make room for a brisk one")
-    desk.start_run(BRISK)
-    return desk
-
-
 @pytest.fixture
-def trading(stack: Stack, brisk: Desk, checker: Checker) -> Iterator[Stack]:
-    """The stack while it trades. Afterwards it must trade again, and nothing may be lost or doubled."""
-    brisk.wait_for_orders(1, "before the fault")
+def trading(stack: Stack, desk: Desk, checker: Checker) -> Iterator[Stack]:
+    """The stack with a run that orders about once a second; afterwards it trades again, and nothing is lost or doubled."""
+    desk.ensure_trading(BRISK)
+    desk.wait_for_orders(1, "before the fault")
     yield stack
-    brisk.wait_for_orders(2, "after the fault", 90)
+    desk.wait_for_orders(2, "after the fault", 90)
     checker.nothing_lost()

@@ -105,8 +105,9 @@ class Desk:
 
     # -- trading
 
-    def halt(self, reason: str) -> Row:
-        return self.post("trading/halts/", {"reason": reason, "grant": self.step_up("trading.halt", VENUE)})
+    def halt(self, reason: str, grant: str = "") -> Row:
+        """``grant`` was taken before where every moment counts."""
+        return self.post("trading/halts/", {"reason": reason, "grant": grant or self.step_up("trading.halt", VENUE)})
 
     def resume(self, reason: str) -> Row:
         return self.post("trading/resume/", {"reason": reason, "grant": self.step_up("trading.resume", VENUE)})
@@ -151,9 +152,19 @@ class Desk:
         self.post(f"deployments/runs/{run['id']}/stop/", {"reason": reason}, version=run["version"])
         eventually(lambda: self.active_run() is None, "the run is stopped")
 
-    def start_run(self, content: Row, model: Row | None = None) -> Row:
-        """A release with ``content`` on all instruments, run until it is healthy."""
-        model = model or self.get("deployments/releases/")["results"][-1]
+    def ensure_trading(self, content: Row) -> None:
+        """A resumed loop with a run of ``content``; what is so already stays."""
+        if self.control()["state"] != "ACTIVE":
+            self.resume("a test goes on")
+        run = self.active_run()
+        if run is None or run["plan"]["strategy"] != content["strategy"] or run["state"] != "healthy":
+            self.stop_run("make room")
+            self.start_run(content)
+        self.wait_observed("ACTIVE")
+
+    def start_run(self, content: Row) -> Row:
+        """A release with ``content`` on the instruments and model of the first one, run until it is healthy."""
+        model = self.get("deployments/releases/")["results"][-1]
         release = self.post(
             "deployments/releases/",
             {
