@@ -13,7 +13,7 @@ from tests.support.truth import Checker
 
 @pytest.fixture
 def trading(stack: Stack, desk: Desk, checker: Checker) -> Iterator[Stack]:
-    """The stack with a run that orders about once a second; afterwards it trades again, and nothing is lost or doubled."""
+    """The stack with a brisk run; afterwards it must trade again, and nothing may be lost or doubled."""
     desk.ensure_trading(BRISK)
     desk.wait_for_orders(1, "before the fault")
     yield stack
