@@ -57,9 +57,11 @@ def settle(watched: Watched) -> None:
 def test_a_page_breaks_no_rule_of_accessibility(
     traded: None, everybody: Person, visitor: Visitor, path: str, scheme: str
 ) -> None:
-    watched = visitor(everybody, color_scheme=scheme)
+    watched = visitor(everybody)
+    watched.page.add_init_script(f"localStorage.setItem('gekko-theme', '{scheme}')")
     watched.visit(path)
     settle(watched)
+    expect(watched.page.locator("html")).to_have_attribute("data-theme", scheme)
     assert watched.axe() == []
 
 

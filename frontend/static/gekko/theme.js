@@ -1,4 +1,4 @@
-// Before the first paint: the theme that was chosen here, else the system's.
+// Before the first paint: the theme that was chosen here, else dark.
 (function () {
   var kept = null;
   try {
@@ -6,5 +6,5 @@
   } catch (error) {
     kept = null;
   }
-  if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
+  document.documentElement.dataset.theme = kept === "light" ? "light" : "dark";
 })();
