@@ -119,7 +119,7 @@ async def _measure(folder: Path, port: int, seconds: float, every: int) -> tuple
         runs=[plan],
     )
     await desk.start()
-    await within(20, lambda: desk.books.fills >= 1)
+    await within(START_S, lambda: desk.books.fills >= 1)
     gc.collect()
     gc.freeze()
     await asyncio.sleep(WARM_UP_S)
