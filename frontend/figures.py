@@ -55,9 +55,10 @@ def pnl(series: Mapping[str, Any], fills: Sequence[Mapping[str, Any]] = (), *, p
         columns |= {name: series[name.lower()] for name in ("Realised", "Unrealised", "Fees")}
     times, values = with_gaps(at, columns)
     traces = [_line(name, colour, times, values[name]) for name, colour in SERIES if name in values]
-    if fills and at:
+    if parts:
+        # There even when empty: the browser adds executions to them as they come.
         net = [float(value) for value in columns["Net"]]
-        traces += [_marks(side, fills, at, net) for side in ("BUY", "SELL")]
+        traces += [_marks(side, fills if at else (), at, net) for side in ("BUY", "SELL")]
     return {"data": traces, "layout": _layout(legend=parts)}
 
 

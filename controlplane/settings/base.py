@@ -194,7 +194,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = GEKKO_STATE_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "frontend.storage.HashedFiles"},
 }
 WHITENOISE_USE_FINDERS = False
 LOGGING_CONFIG = "controlplane.logs.configure"

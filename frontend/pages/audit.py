@@ -25,7 +25,7 @@ def entries(view: PageView) -> Element:
     columns = [
         Column("No.", number=True, priority=2),
         Column("Time"),
-        Column("Who"),
+        Column("Who", priority=2),
         Column("Event"),
         Column("Object", priority=3),
         Column("Outcome", priority=2),

@@ -88,7 +88,7 @@ def test_an_incident_appears_and_is_acknowledged_in_place(ann: Person, visitor: 
     page = visitor(ann).visit("/")
     expect(page.get_by_text("No open incidents")).to_be_visible()
     made = incident()
-    page.get_by_role("button", name="Acknowledge Market data of BTCUSDT is stale").click()
+    page.get_by_role("button", name="Ack Market data of BTCUSDT is stale").click()
     expect(page.locator("#open-incidents").get_by_text("Acknowledged")).to_be_visible()
     made.refresh_from_db()
     assert (made.state, made.acknowledged_by) == ("acknowledged", "ann")

@@ -31,7 +31,7 @@ def fill(side: str, second: float) -> dict[str, Any]:
 
 def test_net_is_realised_and_unrealised_less_fees() -> None:
     figure = figures.pnl(series(0, 5, 10))
-    assert [trace["name"] for trace in figure["data"]] == ["Net", "Realised", "Unrealised", "Fees"]
+    assert [trace["name"] for trace in figure["data"]] == ["Net", "Realised", "Unrealised", "Fees", "Buys", "Sells"]
     assert figure["data"][0]["y"] == [6.5, 6.5, 6.5]
 
 
@@ -48,6 +48,7 @@ def test_a_series_of_wide_steps_has_no_gaps() -> None:
 
 def test_nothing_recorded_draws_nothing() -> None:
     assert figures.pnl(series())["data"][0]["y"] == []
+    assert figures.pnl(series(), [fill("BUY", 4)])["data"][-2]["x"] == []
     assert figures.drawdown(series())["data"][0]["y"] == []
 
 

@@ -5,66 +5,76 @@ import { toast } from "../core/banners.js";
 import { byId, setText } from "../core/dom.js";
 import { words } from "../core/format.js";
 import { may, mode, venue } from "../core/may.js";
-import { listen, put } from "../core/store.js";
+import { listen, put, serverNow } from "../core/store.js";
 import { haltBanner } from "./header.js";
 
+// What the button does now: halt, resume, or approve what another person asked for.
 let control = null;
-let halting = true;
+let request = null;
+let act = "halt";
 
+const TITLE = { halt: "Halt trading", resume: "Resume trading", approve: "Approve resuming" };
 const EFFECT = {
   halt: "No new order leaves; open orders are cancelled; positions stay as they are. It holds until somebody resumes.",
   resume: "The strategy may send orders again, within the limits in force.",
+  approve: "The strategy may send orders again, within the limits in force.",
 };
 
 export function startHalt() {
   listen("halts", (rows) => {
-    control = [...rows.values()].find((row) => row.observed_state !== undefined && row.venue === venue) || null;
+    const mine = [...rows.values()].filter((row) => row.venue === venue);
+    control = mine.find((row) => row.object === "control") || null;
+    request = mine.find((row) => row.object === "resume_request" && row.state === "pending" && serverNow() < Date.parse(row.expires_at)) || null;
     show();
   });
   byId("halt-button")?.addEventListener("click", openDialog);
   byId("halt-form").addEventListener("submit", submit);
 }
 
+function offered() {
+  if (control?.state !== "HALTED") return "halt";
+  return request && request.requested_by !== document.body.dataset.user ? "approve" : "resume";
+}
+
 function show() {
   if (!control) return;
-  const halted = control.state === "HALTED";
   const waits = control.state !== control.observed_state;
-  const trading = byId("trading");
-  trading.dataset.state = waits ? "waiting" : control.observed_state;
+  byId("trading").dataset.state = waits ? "waiting" : control.observed_state;
   setText(byId("trading-state"), waits ? `${words(control.observed_state)} → ${words(control.state)}` : words(control.state));
   const button = byId("halt-button");
   if (button) {
-    const resume = halted && may("trading.resume");
-    setText(button, halted ? "Resume trading" : "Halt trading");
-    button.className = `button ${halted ? "outline" : "danger"}`;
-    button.disabled = halted && !resume;
+    const halts = offered() === "halt";
+    setText(button, TITLE[offered()]);
+    button.className = `button ${halts ? "danger" : "outline"}`;
+    button.disabled = !halts && !may("trading.resume");
   }
   setText(byId("halt-flow"), `Wanted: ${words(control.state)}. The loop is: ${words(control.observed_state)}.`);
-  haltBanner(control);
+  haltBanner(control, request);
 }
 
 function phrase() {
-  return `${halting ? "HALT" : "RESUME"} ${mode.toUpperCase()}`;
+  return `${act === "halt" ? "HALT" : "RESUME"} ${mode.toUpperCase()}`;
 }
 
 function openDialog() {
-  halting = control?.state !== "HALTED";
-  const title = halting ? "Halt trading" : "Resume trading";
-  setText(byId("halt-title"), title);
-  setText(byId("halt-what"), `${words(mode)} venue ${venue}. ${halting ? EFFECT.halt : EFFECT.resume}`);
+  act = offered();
+  const asked = act === "approve" ? ` ${request.requested_by} asked: ${request.reason}` : "";
+  setText(byId("halt-title"), TITLE[act]);
+  setText(byId("halt-what"), `${words(mode)} venue ${venue}. ${EFFECT[act]}${asked}`);
   setText(byId("halt-phrase"), phrase());
-  setText(byId("halt-submit"), title);
-  byId("halt-submit").className = `button ${halting ? "danger" : "primary"}`;
+  setText(byId("halt-submit"), TITLE[act]);
+  byId("halt-submit").className = `button ${act === "halt" ? "danger" : "primary"}`;
   byId("halt-submit").disabled = false;
   setText(byId("halt-error"), "");
   for (const id of ["halt-word", "halt-reason", "halt-code"]) byId(id).value = "";
+  byId("halt-reason").closest(".field").hidden = act === "approve";
   byId("halt-dialog").showModal();
   byId("halt-word").focus();
 }
 
 function problem() {
   if (byId("halt-word").value.trim().toUpperCase() !== phrase()) return ["halt-word", `Type ${phrase()} to confirm.`];
-  if (!byId("halt-reason").value.trim()) return ["halt-reason", "Give a reason: it goes into the audit trail."];
+  if (act !== "approve" && !byId("halt-reason").value.trim()) return ["halt-reason", "Give a reason: it goes into the audit trail."];
   if (!/^\d{6,8}$/.test(byId("halt-code").value.trim())) return ["halt-code", "Enter the six digits that your authenticator shows."];
   return null;
 }
@@ -89,14 +99,25 @@ async function submit(event) {
   }
 }
 
+const DONE = {
+  halt: "Halt ordered; waiting for the loop to confirm",
+  resume: "Resume ordered; waiting for the loop to confirm",
+  approve: "Approved; waiting for the loop to confirm",
+};
+const PATH = {
+  halt: () => "trading/halts/",
+  resume: () => "trading/resume/",
+  approve: () => `trading/resume-requests/${request.id}/approve/`,
+};
+
 async function send() {
   const code = byId("halt-code").value.trim();
-  const action = halting ? "trading.halt" : "trading.resume";
+  const action = act === "halt" ? "trading.halt" : "trading.resume";
   const { grant } = await post("auth/step-up/", { code, action, object_id: venue });
-  const order = { venue, reason: byId("halt-reason").value.trim(), grant };
-  const answer = await post(halting ? "trading/halts/" : "trading/resume/", order);
+  const order = act === "approve" ? { grant } : { venue, reason: byId("halt-reason").value.trim(), grant };
+  const answer = await post(PATH[act](), order);
   const row = answer.control || answer;
   put("halts", row.venue, row);
   if (answer.resumed === false) toast("Asked to resume; another person must approve it", "warn");
-  else toast(halting ? "Halt ordered; waiting for the loop to confirm" : "Resume ordered; waiting for the loop to confirm");
+  else toast(DONE[act]);
 }

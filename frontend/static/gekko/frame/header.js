@@ -62,7 +62,7 @@ function tick() {
   const clock = byId("clock");
   setText(clock, new Date(now).toISOString().slice(11, 19));
   clock.title = `${new Date(now).toLocaleString()} here`;
-  setText(byId("mfa-age"), since(document.body.dataset.signedIn, now));
+  document.querySelectorAll("[data-mfa-age]").forEach((node) => setText(node, since(document.body.dataset.signedIn, now)));
   showFeedAge();
   document.querySelectorAll("[data-asof]").forEach((node) => showAge(node));
 }
@@ -88,8 +88,12 @@ function showAge(node) {
   if (panel && panel.dataset.state !== state) panel.dataset.state = state;
 }
 
-export function haltBanner(control) {
-  if (control && control.observed_state === "HALTED") {
-    banner("halted", `Trading is halted: ${control.reason || control.observed_reason} (by ${control.by}).`);
-  } else clearBanner("halted");
+/** Over every page while the loop is halted: why, by whom, and whether somebody asked to resume. */
+export function haltBanner(control, request) {
+  if (control.observed_state !== "HALTED") {
+    clearBanner("halted");
+    return;
+  }
+  const asked = request ? ` ${request.requested_by} asked to resume: ${request.reason}. Another person must approve it.` : "";
+  banner("halted", `Trading is halted: ${control.reason || control.observed_reason} (by ${control.by}).${asked}`);
 }

@@ -6,9 +6,9 @@ import { listen, topicState } from "../core/store.js";
 import { asked, keep } from "../frame/nav.js";
 import { choose } from "./orders.js";
 
-const LONGEST = 1500;
-const LEAST_STEP_MS = 500;
-const SPANS_MS = { "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000 };
+// How often a range takes a live point, and how many points a line may have: together they span the range.
+const RANGES = { "5m": { step: 500, longest: 600 }, "1h": { step: 2500, longest: 1500 }, "1d": { step: 60_000, longest: 1500 } };
+const DEFAULT = "1h";
 const TABLE_ROWS = 60;
 
 const VALUES = {
@@ -20,17 +20,40 @@ const VALUES = {
 export function mountChart(host) {
   const id = host.dataset.chart;
   const values = VALUES[host.dataset.live];
+  const range = () => RANGES[id === "overview-chart" ? DEFAULT : asked("range")] || RANGES[DEFAULT];
   let last = 0;
   const add = (rows) => {
+    if (!drawn(id)) return;
     const row = rows.values().next().value;
-    if (!row || row.at_ms - last < LEAST_STEP_MS || !drawn(id) || stale(row)) return;
-    last = row.at_ms;
-    extend(id, row.at_ms, values(row).map(Number));
+    if (row && row.at_ms - last >= range().step && !stale(row)) {
+      last = row.at_ms;
+      extend(id, row.at_ms, values(row).map(Number), range().longest);
+    }
     setText(byId(`${id}-summary`), summary(id));
   };
   const toggle = host.querySelector("[data-table-of]");
   toggle.addEventListener("click", () => flip(id, toggle));
-  return listen("pnl", add);
+  const ends = [listen("pnl", add)];
+  if (host.dataset.live === "parts") ends.push(markFills(id));
+  return () => ends.forEach((end) => end());
+}
+
+/** Executions that come while the page is open, where the net line is now. */
+function markFills(id) {
+  let seen = null;
+  return listen("fills", (rows) => {
+    const fresh = seen === null ? [] : [...rows].filter(([key]) => !seen.has(key));
+    seen = new Set(rows.keys());
+    if (!fresh.length || !drawn(id)) return;
+    const line = plot(id).data;
+    const level = line[0].y[line[0].y.length - 1];
+    for (const [, fill] of fresh) {
+      const index = line.findIndex((trace) => trace.name === (fill.side === "BUY" ? "Buys" : "Sells"));
+      const text = `${fill.side} ${fill.quantity} ${fill.symbol} at ${fill.price}`;
+      const point = { x: [[fill.executed_at]], y: [[level]], text: [[text]] };
+      if (index >= 0) window.Plotly.extendTraces(plot(id), point, [index], 300);
+    }
+  });
 }
 
 /** A value out of a snapshot may be of a loop that stopped long ago: it is no new point. */
@@ -43,11 +66,11 @@ function drawn(id) {
   return Boolean(node && node.data && node.data.length && window.dash_clientside?.set_props);
 }
 
-function extend(id, at, values) {
+function extend(id, at, values, longest) {
   const traces = values.map((_, index) => index);
   const x = values.map(() => [new Date(at).toISOString()]);
   const y = values.map((value) => [value]);
-  window.dash_clientside.set_props(id, { extendData: [{ x, y }, traces, LONGEST] });
+  window.dash_clientside.set_props(id, { extendData: [{ x, y }, traces, longest] });
 }
 
 /** Newest, lowest and highest of the first line. */
@@ -86,7 +109,7 @@ function asTable(id) {
 
 /** The range of the P&L page: kept in the address, told to Dash, which draws again. */
 export function mountRange(group) {
-  const current = asked("range") in SPANS_MS ? asked("range") : "1h";
+  const current = asked("range") in RANGES ? asked("range") : DEFAULT;
   choose(group, current, (range) => {
     keep("range", range);
     window.dash_clientside.set_props("pnl-range", { data: range });

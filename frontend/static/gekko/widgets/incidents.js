@@ -54,7 +54,8 @@ function ackButton(row) {
       event.target.disabled = false;
     }
   };
-  return el("button", { type: "button", class: "button small", "aria-label": `Acknowledge ${row.title}`, on: { click: act } }, "Ack");
+  const which = el("span", { class: "visually-hidden" }, ` ${row.title}`);
+  return el("button", { type: "button", class: "button small", on: { click: act } }, "Ack", which);
 }
 
 /** Acknowledge or resolve the version that was seen; when somebody was faster, show what they did. */
