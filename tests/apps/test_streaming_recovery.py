@@ -136,7 +136,8 @@ async def test_what_never_reached_this_process_is_fetched(link: SocketClient, mo
     await hub().audit()
     assert [(await hear(link))["seq"] for _ in range(2)] == [1, 2]
     await hub().audit()
-    assert hub()._clients and not any(len(client.queue) for client in hub()._clients)
+    assert hub()._clients
+    assert not any(len(client.queue) for client in hub()._clients)
 
 
 async def test_an_unsubscribed_topic_is_silent(link: SocketClient) -> None:

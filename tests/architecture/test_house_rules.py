@@ -44,15 +44,19 @@ def calls(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, name, node.func.attr
 
 
+def is_chance(module: str) -> bool:
+    return module.split(".")[0] in ("random", "secrets")
+
+
 def banned_in(source: str) -> list[tuple[int, str]]:
     """Lines of ``source`` that read a clock or make randomness without being given it."""
     tree = ast.parse(source)
     found = [(line, f"{owner}.{name}") for line, owner, name in calls(tree) if (owner, name) in BANNED_CALLS]
     for node in ast.walk(tree):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            modules = [node.module]
-        found += [(node.lineno, f"import {name}") for name in modules if name.split(".")[0] in ("random", "secrets")]
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, f"import {alias.name}") for alias in node.names if is_chance(alias.name)]
+        elif isinstance(node, ast.ImportFrom) and is_chance(node.module or ""):
+            found.append((node.lineno, f"import {node.module}"))
     return found
 
 
