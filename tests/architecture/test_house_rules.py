@@ -45,7 +45,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
 
 
 def is_chance(module: str) -> bool:
-    return module.split(".")[0] in ("random", "secrets")
+    return module.split(".", 1)[0] in ("random", "secrets")
 
 
 def banned_in(source: str) -> list[tuple[int, str]]:
