@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.audit import services as audit
 from apps.core.context import Context
@@ -37,6 +37,7 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
     Records up to the cursor are skipped, so a batch may be delivered twice. Raises JournalMismatch for a gap, for a
     journal that differs from the projected one at the cursor, and for one that does not begin with a session.
     """
+    _commit_lazily()
     cursor = _locked_cursor(worker)
     fresh = _fresh(cursor, records)
     if not fresh:
@@ -50,6 +51,16 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
     observe_control(ctx, venue=venue, books=books)
     _advance(ctx, cursor, fresh)
     return len(fresh)
+
+
+def _commit_lazily() -> None:
+    """Leave the disk to the journal: a crash of the database takes rows and cursor back together.
+
+    What it takes back is projected again. Whatever commits later, the relay's numbering or an audit checkpoint, brings
+    everything before it to disk first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit TO off")
 
 
 def _locked_cursor(worker: str) -> JournalCursor:
