@@ -156,7 +156,7 @@ def test_an_order_opens_with_its_states_and_latency(ann: Person, visitor: Visito
     project(service_context("projector"), worker="w", records=journal.records(day))
     watched = visitor(ann)
     page = watched.visit("/orders/?tab=done")
-    page.locator("#orders tbody tr").first.click()
+    page.locator("#orders tbody tr.opens").first.click()
     drawer = page.locator("#drawer")
     expect(drawer.get_by_role("heading", name="States")).to_be_visible()
     expect(drawer.locator(".timeline li")).not_to_have_count(0)

@@ -53,10 +53,10 @@ function makeField({ name, label, type = "text", value = "", options }) {
   return { name, input, box: el("div", { class: "field" }, el("label", { for: id }, label), input), read: () => input.value };
 }
 
-/** Show details at the side; `fill(body)` puts them there. */
+/** Show details at the side. */
 export function drawer(title, ...content) {
   byId("drawer-title").textContent = title;
-  byId("drawer-body").replaceChildren(...content);
+  byId("drawer-body").replaceChildren(...content.filter(Boolean));
   const dialog = byId("drawer");
   if (!dialog.open) dialog.showModal();
 }

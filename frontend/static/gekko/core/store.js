@@ -69,9 +69,11 @@ export function ageOf(name) {
 export const isConflated = (name) => CONFLATED.has(name);
 export const topicState = topicOf;
 
-/** Put a row that a REST answer brought, so that the screen need not wait for its event. */
+/** Put a row that a REST answer brought, so that the screen need not wait for its event.
+ *  Of the same version the row that is known stays: its event may have come before the answer, and knows more. */
 export function put(name, key, row) {
   const topic = topicOf(name);
+  if ((topic.rows.get(key)?.version ?? -1) >= row.version) return;
   upsert(topic, key, row);
   mark(topic);
 }
