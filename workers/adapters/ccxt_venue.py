@@ -126,6 +126,7 @@ class CcxtVenue:
         self.name = name
         self.instruments: dict[str, Instrument] = {}
         self.market: MarketInfo | None = None
+        self.weight_per_minute = 0
         self._credentials = {"apiKey": api_key, "secret": secret}
         self._url = url
         self._clock = clock
@@ -183,6 +184,7 @@ class CcxtVenue:
         except (msgspec.ValidationError, GridError, KeyError, ArithmeticError) as error:
             raise VenueRejected("UNREADABLE", f"instruments of {self.name}: {error}") from error
         self.market = listing.gekko
+        self.weight_per_minute = listing.weight_per_minute
         return self.instruments
 
     async def submit(self, intent: OrderIntended, deadline: int, on_left: OnLeft) -> list[JournalEvent]:

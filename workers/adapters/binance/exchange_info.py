@@ -39,9 +39,23 @@ class MarketInfo(msgspec.Struct):
     session: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class RateLimit(msgspec.Struct):
+    kind: str = msgspec.field(name="rateLimitType")
+    interval: str
+    count: int = msgspec.field(name="intervalNum")
+    limit: int
+
+
 class ExchangeInfo(msgspec.Struct):
     symbols: list[SymbolInfo]
     gekko: MarketInfo | None = None
+    rate_limits: list[RateLimit] = msgspec.field(name="rateLimits", default_factory=list)
+
+    @property
+    def weight_per_minute(self) -> int:
+        """Request weight that the venue allows an address in a minute; 0 when it does not say."""
+        limits = [one for one in self.rate_limits if (one.kind, one.interval) == ("REQUEST_WEIGHT", "MINUTE")]
+        return min((one.limit // one.count for one in limits), default=0)
 
 
 _decoder = msgspec.json.Decoder(ExchangeInfo)

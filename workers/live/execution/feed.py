@@ -36,6 +36,10 @@ INTERVALS: Final = {
 
 log = structlog.get_logger(__name__)
 
+CAUTIOUS_WEIGHT: Final = 1000
+"""Request weight per minute at a venue that does not tell its limit: Binance.US has 1200."""
+USABLE_PERCENT: Final = 80
+
 OnMarket = Callable[[MarketEvent, int, Cause], None]
 """Gets what a view believes, the time (wall ns) and the way it came."""
 
@@ -62,12 +66,22 @@ class Feed:
     """Keeps the views fed; ``restart`` throws the connection away and begins anew."""
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], *, venue_url: str | None, interval_ns: int, on_market: OnMarket
+        self,
+        instruments: Mapping[str, Instrument],
+        *,
+        venue_url: str | None,
+        interval_ns: int,
+        on_market: OnMarket,
+        weight_per_minute: int = 0,
     ) -> None:
+        """``weight_per_minute``: the venue's own limit, which the account's requests count against too."""
         self.interval_ns = interval_ns
         self._instruments = dict(instruments)
         self._config = ClientConfig(
-            stream_url=stream_url(venue_url), rest_url=rest_url(venue_url), session_status=venue_url is not None
+            stream_url=stream_url(venue_url),
+            rest_url=rest_url(venue_url),
+            session_status=venue_url is not None,
+            weight_limit=weight_per_minute * USABLE_PERCENT // 100 or CAUTIOUS_WEIGHT,
         )
         self._on_market = on_market
         self._again = asyncio.Event()

@@ -145,6 +145,7 @@ class TradingLoop:
             venue_url=self.config.venue_url,
             interval_ns=run.interval_ns if run else self._default_interval(),
             on_market=self._on_market,
+            weight_per_minute=self.venue.weight_per_minute,
         )
         self.users = UserStream(
             keys=self.venue,
