@@ -38,7 +38,7 @@ def test_a_halt_holds_over_kill_restart_and_power_cut(stack: Stack, desk: Desk, 
     halt_while_an_order_rests(stack, desk)
     halted = time.time_ns() // MS
     checker.exact()
-    assert "trading_halted:paper" in desk.incidents()
+    eventually(lambda: "trading_halted:paper" in desk.incidents(), "the halt is an incident", 20)
 
     pid = stack.kill("execution")
     stack.wait_restarted("execution", pid)
