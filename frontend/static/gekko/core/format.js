@@ -96,8 +96,16 @@ export function dateTime(iso) {
   return iso && !Number.isNaN(at.getTime()) ? `${at.toISOString().slice(0, 10)} ${at.toISOString().slice(11, 19)}` : DASH;
 }
 
+/** How long ago, in whole seconds at least. */
 export function since(iso, now) {
-  return iso ? span(now - new Date(iso).getTime()) : DASH;
+  if (!iso) return DASH;
+  const ms = Math.max(1000, now - new Date(iso).getTime());
+  return span(ms < 10_000 ? Math.round(ms / 1000) * 1000 : ms).replace(".0 s", " s");
+}
+
+/** How well a person was proven. */
+export function factor(mfa) {
+  return { none: DASH, otp: "Code at sign-in", step_up: "Fresh code" }[mfa] || words(mfa);
 }
 
 export function words(code) {

@@ -4,7 +4,7 @@ import { get, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { byId, el, message } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
-import { dateTime, number, timeOfDay, words } from "../core/format.js";
+import { dateTime, factor, number, timeOfDay } from "../core/format.js";
 import { may } from "../core/may.js";
 import { serverNow } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
@@ -30,7 +30,7 @@ export function mountAuditEntries(host) {
     (row) => ({ text: row.event, title: row.code, cls: "mono" }),
     (row) => ({ text: `${row.object_type} ${row.object_id}`, cls: "clip", title: row.object_id }),
     (row) => stateCell(row.outcome),
-    (row) => (row.mfa === "none" ? "–" : words(row.mfa)),
+    (row) => factor(row.mfa),
   ];
   const table = new LiveTable(host, columns, {
     empty: { title: "No entry fits", text: "Widen the filters: an event may end in *, such as trading.*" },
@@ -80,7 +80,7 @@ function openEntry(row) {
       ["Time", `${dateTime(row.at)} UTC`],
       ["Who", `${row.actor_name} (${row.actor_kind})`],
       ["Roles", row.roles.join(", ")],
-      ["Second factor", [words(row.mfa), row.evidence].filter(Boolean).join(", ")],
+      ["Second factor", [factor(row.mfa), row.evidence].filter(Boolean).join(", ")],
       ["From", [row.ip, row.origin].filter(Boolean).join(", ")],
       ["Object", `${row.object_type} ${row.object_id}`],
       ["Request", row.request_id],

@@ -59,7 +59,7 @@ function showMoney(row, show) {
   show("fees", number(row.fees), `${row.quote} paid`);
   show("drawdown", number(row.drawdown), `${row.quote} below the peak`);
   show("fills", number(row.fills, 0), "since the books began");
-  show("gross", number(row.gross), row.quote);
+  show("gross", number(row.gross));
 }
 
 function showRisk(row, show) {

@@ -34,8 +34,8 @@ const fillColumns = [
   (row) => row.symbol,
   (row) => sideCell(row.side),
   (row) => quantity(row.quantity),
-  (row) => price(row.price),
   (row) => fee(row.fee, row.fee_asset),
+  (row) => price(row.price),
 ];
 
 export function mountRecentFills(host) {
