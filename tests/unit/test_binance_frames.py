@@ -203,6 +203,10 @@ def test_grid_forgets_instead_of_growing() -> None:
 
 EXCHANGE_INFO = {
     "timezone": "UTC",
+    "rateLimits": [
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 2, "limit": 6000},
+        {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
+    ],
     "gekko": {"market": "recording", "label": "BTCUSDT 2024-08-08", "barInterval": "1s"},
     "symbols": [
         {
@@ -225,10 +229,12 @@ def test_exchange_info_gives_instruments_and_the_market() -> None:
     info = decode_exchange_info(msgspec.json.encode(EXCHANGE_INFO))
     assert info.gekko is not None
     assert info.gekko.market == "recording"
+    assert info.weight_per_minute == 3000
     fee = Decimal("0.001")
     (one,) = instruments(info, venue="paper", symbols=["BTCUSDT"], maker_fee=fee, taker_fee=fee).values()
     assert (one.base, one.quote, one.tick, one.lot) == ("BTC", "USDT", Decimal("0.01"), Decimal("0.00001"))
     assert (one.min_lots, one.max_lots, one.min_notional) == (2, 900_000_000, Decimal(5))
+    assert decode_exchange_info(b'{"symbols": []}').weight_per_minute == 0
 
 
 @pytest.mark.parametrize(("symbol", "message"), [("NOPE", "NOPE"), ("XY", "PRICE_FILTER")])
