@@ -13,7 +13,7 @@ from tests.support.stack import Stack, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
-SEED = 20261122
+SEED, ROUNDS = 20261122, 2
 
 
 def wait_told(desk: Desk, fingerprint: str, count: int = 1) -> None:
@@ -29,12 +29,12 @@ def wait_told(desk: Desk, fingerprint: str, count: int = 1) -> None:
 def test_execution_worker_killed_again_and_again(trading: Stack, desk: Desk) -> None:
     """At moments of no choosing: before, on and after the way of an order to the venue."""
     moments = random.Random(SEED)
-    for _ in range(3):
+    for _ in range(ROUNDS):
         pid = trading.kill("execution")
         trading.wait_restarted("execution", pid)
         desk.wait_for_orders(1, "between two kills", 90)
         time.sleep(moments.uniform(0.0, 1.5))
-    wait_told(desk, "process_restarted:execution", 3)
+    wait_told(desk, "process_restarted:execution", ROUNDS)
 
 
 def test_execution_worker_killed_while_an_order_waits_for_its_answer(trading: Stack, desk: Desk) -> None:

@@ -14,7 +14,8 @@ from workers.engine.events import FeedChanged, OrderIntended
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
-PAUSE_S = 8
+# Longer than a heartbeat may be missing.
+PAUSE_S = 7
 
 
 def pause(stack: Stack, name: str) -> tuple[int, int]:

@@ -36,7 +36,7 @@ def kill(stack: Stack, chance: random.Random) -> str:
 
 
 def pause(stack: Stack, chance: random.Random) -> str:
-    name, seconds = chance.choice(PAUSED), chance.uniform(0.5, 5.0)
+    name, seconds = chance.choice(PAUSED), chance.uniform(0.5, 4.0)
     stack.signal(name, signal.SIGSTOP)
     try:
         time.sleep(seconds)
@@ -65,7 +65,7 @@ def test_a_row_of_random_faults(trading: Stack, desk: Desk, checker: Checker) ->
     for number in range(1, count + 1):
         done.append(chance.choice(FAULTS)(trading, chance))
         sys.stdout.write(f"seed {seed}, fault {number}: {done[-1]}\n")
-        time.sleep(chance.uniform(0.0, 2.0))
+        time.sleep(chance.uniform(0.0, 1.0))
         if number % 10 == 0:
             desk.wait_for_orders(1, f"after {done[-10:]} (seed {seed})", 120)
             checker.nothing_lost()
