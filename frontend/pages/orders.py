@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from frontend.components import POSITIONS, Column, choices, panel, table
+from apps.accounts.permissions import Capability
+from frontend.components import POSITIONS, Column, button, choices, panel, table
 from frontend.elements import Element, html
 from frontend.pages.view import PageView
 
@@ -13,14 +14,14 @@ def layout(view: PageView) -> Element:
     """Positions above; below one list at a time, and a drawer for one order."""
     asked = view.query.get("tab", "")
     chosen = asked if asked in dict(TABS) else "done"
-    return html.Div(html.Div([positions(), order_list(chosen)], className="grid"))
+    return html.Div(html.Div([positions(), order_list(view, chosen)], className="grid"))
 
 
 def positions() -> Element:
     return panel("Positions", table("positions", "Positions", POSITIONS), id="positions", topic="positions")
 
 
-def order_list(chosen: str) -> Element:
+def order_list(view: PageView, chosen: str) -> Element:
     columns = [
         Column("Time"),
         Column("Symbol"),
@@ -32,10 +33,12 @@ def order_list(chosen: str) -> Element:
         Column("State"),
         Column("Why", priority=3),
     ]
+    may = view.may(Capability.TRADING_CANCEL)
+    cancelling = [button("Cancel open orders", **{"data-action": "cancel-all"})] if may else []
     return panel(
         "Orders",
         table("orders", "Orders", columns, rows=8),
         id="orders",
         topic="orders",
-        actions=[choices("tab", "Which orders", TABS, chosen)],
+        actions=[*cancelling, choices("tab", "Which orders", TABS, chosen)],
     )

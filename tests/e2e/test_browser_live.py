@@ -166,6 +166,19 @@ def test_an_order_opens_with_its_states_and_latency(ann: Person, visitor: Visito
     assert page.url.endswith("tab=rejected")
 
 
+def test_cancelling_open_orders_takes_a_reason(ann: Person, visitor: Visitor) -> None:
+    watched = visitor(ann)
+    page = watched.visit("/orders/")
+    live(page)
+    page.get_by_role("button", name="Cancel open orders").click()
+    dialog = page.get_by_role("dialog", name="Cancel open orders")
+    dialog.get_by_label("Reason").fill("venue maintenance")
+    dialog.get_by_role("button", name="Cancel orders").click()
+    expect(dialog).to_be_hidden()
+    control = TradingControl.objects.get(venue_id="paper")
+    assert (control.cancel_version, control.cancel_reason, control.desired_state) == (1, "venue maintenance", "ACTIVE")
+
+
 def test_the_chain_is_verified_at_the_press_of_a_button(ann: Person, visitor: Visitor) -> None:
     page = visitor(ann).visit("/audit/")
     page.get_by_role("button", name="Verify chain").click()

@@ -7,8 +7,7 @@ import { showKeys } from "./keys.js";
 
 function flipTheme() {
   const root = document.documentElement;
-  const system = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
-  root.dataset.theme = (root.dataset.theme || system) === "light" ? "dark" : "light";
+  root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
   localStorage.setItem("gekko-theme", root.dataset.theme);
 }
 

@@ -1,8 +1,12 @@
 // What runs the desk: the deployment, limits in use, stage latencies, processes, machines and models.
 
+import { post } from "../core/api.js";
+import { toast } from "../core/banners.js";
 import { el, message } from "../core/dom.js";
-import { bytes, milliseconds, number, percent, since, span, words } from "../core/format.js";
-import { listen, serverNow, topicState } from "../core/store.js";
+import { ask } from "../core/dialogs.js";
+import { bytes, dateTime, milliseconds, number, percent, span, words } from "../core/format.js";
+import { may } from "../core/may.js";
+import { listen, put, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { pathTimes, quantile } from "./orders.js";
 import { bar, facts, pill, stateCell } from "./cells.js";
@@ -48,9 +52,27 @@ function runCard(run) {
       ["Model", (run.plan.model_digest || "").slice(0, 10)],
       ["Instruments", (run.plan.instruments || []).join(", ")],
       ["Limits", `version ${run.plan.limits_version}`],
-      ["Healthy for", run.healthy_at ? since(run.healthy_at, serverNow()) : ""],
+      ["Healthy since", run.healthy_at ? `${dateTime(run.healthy_at)} UTC` : ""],
     ]),
+    run.actions.includes("stop") && may("deployments.stop") ? stopButton(run) : null,
   );
+}
+
+function stopButton(run) {
+  const start = () =>
+    ask({
+      title: `Stop run ${run.number}`,
+      what: `${run.plan.strategy} sends no more orders; its open orders are cancelled; positions stay as they are.`,
+      fields: [{ name: "reason", label: "Reason, for the audit trail" }],
+      confirm: "Stop run",
+      danger: true,
+      act: async ({ reason }) => {
+        const now = await post(`deployments/runs/${run.id}/stop/`, { reason }, { version: run.version });
+        put("deployments", now.id, now);
+        toast(`Run ${now.number} is ${now.state}`);
+      },
+    });
+  return el("div", { class: "row end" }, el("button", { type: "button", class: "button quiet", on: { click: start } }, "Stop run"));
 }
 
 const railStep = (step) =>

@@ -1,8 +1,11 @@
 // Orders and fills: the short lists of the overview, the tabs of their page, and the drawer for one order.
 
+import { post } from "../core/api.js";
+import { toast } from "../core/banners.js";
 import { el } from "../core/dom.js";
-import { drawer } from "../core/dialogs.js";
+import { ask, drawer } from "../core/dialogs.js";
 import { average, dateTime, fee, milliseconds, price, quantity, timeOfDay, words } from "../core/format.js";
+import { venue } from "../core/may.js";
 import { listen, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { asked, keep } from "../frame/nav.js";
@@ -102,8 +105,25 @@ export function mountOrders(host) {
     keep("tab", tab);
     show();
   });
+  host.closest(".panel").querySelector('[data-action="cancel-all"]')?.addEventListener("click", cancelAll);
   const ends = [listen("orders", () => tab !== "fills" && show()), listen("fills", () => tab === "fills" && show())];
   return () => ends.forEach((end) => end());
+}
+
+/** Order every open order to be cancelled; trading goes on. */
+function cancelAll() {
+  const open = [...topicState("orders").rows.values()].filter((row) => row.open).length;
+  ask({
+    title: "Cancel open orders",
+    what: `${open} open now. The venue is told to cancel all of them. Trading goes on and positions stay as they are.`,
+    fields: [{ name: "reason", label: "Reason, for the audit trail" }],
+    confirm: "Cancel orders",
+    danger: true,
+    act: async ({ reason }) => {
+      await post("trading/cancel-all/", { venue, reason });
+      toast("Cancelling ordered; orders leave this list as the venue confirms");
+    },
+  });
 }
 
 /** Wire a group of exclusive choices. */
