@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from apps.accounts.domain.roles import Capability
+from apps.core.admin_site import ReadOnlyAdmin
 from apps.incidents import models
 
-if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Any]
-else:
-    Base = admin.ModelAdmin
 
-
-class ReadOnlyAdmin(Base):
-    """A list and a page per row, and no way to change anything."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
+class IncidentRecords(ReadOnlyAdmin):
+    view_capability = Capability.INCIDENT_VIEW
 
 
 @admin.register(models.Incident)
-class IncidentAdmin(ReadOnlyAdmin):
+class IncidentAdmin(IncidentRecords):
     list_display = ["number", "severity", "title", "state", "count", "opened_at"]
     list_filter = ["state", "severity", "kind"]
 
 
 @admin.register(models.TimelineEntry)
-class TimelineEntryAdmin(ReadOnlyAdmin):
+class TimelineEntryAdmin(IncidentRecords):
     list_display = ["incident", "at", "kind", "by", "text"]
 
 
-admin.site.register(models.ProcessSighting, ReadOnlyAdmin)
+admin.site.register(models.ProcessSighting, IncidentRecords)

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from apps.accounts.domain.roles import Capability
+from apps.core.admin_site import ReadOnlyAdmin
 from apps.policies import models
 
-if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Any]
-else:
-    Base = admin.ModelAdmin
 
-
-class ReadOnlyAdmin(Base):
-    """A list and a page per row, and no way to change anything."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - as above
-        return False
+class PolicyRecords(ReadOnlyAdmin):
+    view_capability = Capability.POLICY_VIEW
 
 
 @admin.register(models.RiskLimits)
-class RiskLimitsAdmin(ReadOnlyAdmin):
+class RiskLimitsAdmin(PolicyRecords):
     list_display = ["number", "state", "digest", "created_by", "published_by", "published_at"]
 
 
 @admin.register(models.ApprovalRule)
-class ApprovalRuleAdmin(ReadOnlyAdmin):
+class ApprovalRuleAdmin(PolicyRecords):
     list_display = ["action", "mode", "people"]
