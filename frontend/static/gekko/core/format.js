@@ -63,8 +63,8 @@ export function percent(fraction, places = 1) {
 
 export function bytes(value) {
   if (!known(value)) return DASH;
-  const gib = Number(value) / 2 ** 30;
-  return gib >= 1 ? `${number(gib, 1)} GiB` : `${number(Number(value) / 2 ** 20, 0)} MiB`;
+  const [size, unit] = [[2 ** 30, "GiB"], [2 ** 20, "MiB"]].find(([least]) => Number(value) >= least) || [2 ** 10, "KiB"];
+  return `${number(Number(value) / size, 1)} ${unit}`;
 }
 
 export function milliseconds(ns) {

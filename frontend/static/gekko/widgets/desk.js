@@ -193,13 +193,29 @@ const noFleet = () => message("No machine has registered", "The forecasting work
 
 function fleetCard(nodes, devices, models) {
   const machine = (node) =>
-    el("li", {}, el("strong", {}, node.hostname), pill(node.state), el("span", { class: "hint" }, `${node.region} · ${node.version}`));
+    el("li", {}, el("strong", {}, node.hostname), pill(node.state), el("span", { class: "hint" }, `${node.region} · ${node.version} · ${node.os}`));
+  const health = (row) => pill(row.health === "healthy" ? "passed" : "failed", words(row.health));
+  const checks = (row) => `${row.checks.filter((check) => check.ok).length} of ${row.checks.length} checks hold`;
   const device = (row) =>
-    el("li", {}, el("strong", {}, `${row.kind}:${row.index}`), pill(row.health === "healthy" ? "passed" : "failed", words(row.health)), el("span", { class: "hint" }, `${row.name} · ${bytes(row.memory_bytes)}`));
-  const model = (row) => {
-    const better = row.metrics?.mae_naive ? 1 - row.metrics.mae / row.metrics.mae_naive : null;
-    const skill = better === null ? "" : ` · ${percent(better, 2)} better than naive`;
-    return el("li", {}, el("strong", {}, row.name), el("span", { class: "hint" }, `${row.digest.slice(0, 10)}${skill}`));
-  };
-  return el("ul", { class: "list" }, nodes.map(machine), devices.map(device), models.map(model));
+    el("li", {}, el("strong", {}, `${row.kind}:${row.index}`), health(row), el("span", { class: "hint" }, `${row.name} · ${bytes(row.memory_bytes)} · ${row.backend_version} · ${checks(row)}`));
+  return el("div", {}, el("ul", { class: "list" }, nodes.map(machine), devices.map(device)), models.map(modelCard));
+}
+
+/** A model with what was measured on data that it had not seen. */
+function modelCard(row) {
+  const measured = row.metrics || {};
+  const better = measured.mae_naive ? 1 - measured.mae / measured.mae_naive : null;
+  const coverage = (measured.claimed || []).map((claim, index) => `${percent(claim, 0)} → ${percent(measured.coverage[index], 1)}`);
+  return el(
+    "div",
+    { class: "model" },
+    el("p", { class: "row" }, el("strong", {}, row.name), pill(row.state), el("span", { class: "hint" }, row.digest.slice(0, 10))),
+    facts([
+      ["Error against naive", better === null ? "" : `${percent(Math.abs(better), 2)} ${better >= 0 ? "better" : "worse"}`],
+      ["Claimed → real coverage", coverage.join(", ")],
+      ["Windows tried", measured.windows ? number(measured.windows, 0) : ""],
+      ["Size", bytes(row.size_bytes)],
+      ["Ready", row.ready_at ? `${dateTime(row.ready_at)} UTC` : ""],
+    ]),
+  );
 }
