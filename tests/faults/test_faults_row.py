@@ -73,5 +73,6 @@ def test_a_row_of_random_faults(trading: Stack, desk: Desk, checker: Checker) ->
     desk.halt(f"look at the books after {count} faults")
     desk.wait_observed("HALTED", 60)
     checker.exact()
+    assert not trading.leaks()
     desk.resume("books agree")
     desk.wait_observed("ACTIVE", 60)

@@ -230,6 +230,22 @@ class Stack:
         found: dict[str, Any] = json.loads(self.credentials_path.read_text())
         return found
 
+    def secrets(self) -> list[str]:
+        """Everything that nobody may read in a log: the operator's credentials and the installation's secrets."""
+        told = self.credentials()
+        found = [told["password"], told["totp_secret"], *told["recovery_codes"]]
+        for path in (self.state / "secrets").iterdir():
+            content = path.read_bytes()
+            if content.isascii() and b"\n" not in content.strip():
+                found.append(content.decode().strip())
+        return found
+
+    def leaks(self) -> list[str]:
+        """Logs that hold a secret; the terminal, which shows the credentials once, is none."""
+        logs = sorted((self.state / "logs").iterdir())
+        texts = {path.name: path.read_text(errors="replace") for path in logs}
+        return [name for name, text in texts.items() if any(secret in text for secret in self.secrets())]
+
     def truth(self) -> dict[str, Any]:
         """The venue's own log: orders, trades and balances."""
         answer = httpx.get(f"{self.venue_url}/_truth", headers={"X-Fault-Token": self.fault_token}, timeout=10)
