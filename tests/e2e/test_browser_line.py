@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Request, WebSocketRoute, expect
 
 from apps.accounts.domain.roles import Role
 from apps.core.clock import SYSTEM_CLOCK
@@ -119,6 +119,21 @@ def test_after_a_cut_the_page_comes_back_and_asks_for_what_it_missed(page: Page,
     until(page, lambda: since_of(server.asked[-1], "pnl") != [], "asked again")
     assert since_of(server.asked[-1], "incidents") == [41]
     assert since_of(server.asked[-1], "pnl") == ["from the start"]
+
+
+def test_after_a_pause_the_chart_is_drawn_again_from_the_records(page: Page, server: Server) -> None:
+    expect(page.locator("#overview-chart .js-plotly-plot .main-svg").first).to_be_visible()
+    now = SYSTEM_CLOCK.now().timestamp() * 1000
+    names = ("equity", "realised", "unrealised", "fees", "pnl", "day_pnl", "gross", "drawdown", "cash")
+    money = {**dict.fromkeys(names, "1"), "quote": "USDT", "fills": 0}
+    server.say("delta", "pnl", key="paper", seq=1, data={**money, "at_ms": now - 8000})
+    expect(page.locator("#overview-chart-summary")).not_to_have_text("Loading the series")
+
+    def draws(request: Request) -> bool:
+        return "_dash-update-component" in request.url and "overview-chart" in (request.post_data or "")
+
+    with page.expect_request(draws, timeout=10_000):
+        server.say("delta", "pnl", key="paper", seq=2, data={**money, "at_ms": now + 8500})
 
 
 def test_who_must_sign_in_again_is_told_and_the_page_stops_trying(page: Page, server: Server) -> None:

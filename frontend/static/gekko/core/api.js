@@ -3,6 +3,8 @@
 import { banner } from "./banners.js";
 
 const BASE = "/api/v1/";
+/** Where 401 means a wrong password or code, not an ended session. */
+const SIGNING_IN = new Set(["auth/sign-in/", "auth/second-factor/", "auth/recovery/", "auth/totp/", "auth/totp/confirm/"]);
 
 /** What the server said no with: `code`, `detail`, `status`, `fields`, `requestId`. */
 export class Refused extends Error {
@@ -47,7 +49,7 @@ async function call(method, path, { body, key, version } = {}) {
     data = null;
   }
   if (!response.ok) {
-    if (response.status === 401 && !path.startsWith("auth/s")) banner("session");
+    if (response.status === 401 && !SIGNING_IN.has(path)) banner("session");
     throw new Refused(response.status, data || {});
   }
   return data;

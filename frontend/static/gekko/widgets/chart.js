@@ -9,6 +9,8 @@ import { choose } from "./orders.js";
 // How often a range takes a live point, and how many points a line may have: together they span the range.
 const RANGES = { "5m": { step: 500, longest: 600 }, "1h": { step: 2500, longest: 1500 }, "1d": { step: 60_000, longest: 1500 } };
 const DEFAULT = "1h";
+const LEAST_GAP_MS = 15_000;
+const GAP_STEPS = 5;
 const TABLE_ROWS = 60;
 
 const VALUES = {
@@ -25,9 +27,12 @@ export function mountChart(host) {
   const add = (rows) => {
     if (!drawn(id)) return;
     const row = rows.values().next().value;
-    if (row && row.at_ms - last >= range().step && !stale(row)) {
+    const passed = row ? row.at_ms - last : 0;
+    if (passed >= range().step && !stale(row)) {
+      const missed = last && passed > Math.max(LEAST_GAP_MS, GAP_STEPS * range().step);
       last = row.at_ms;
-      extend(id, row.at_ms, values(row).map(Number), range().longest);
+      if (missed) redraw(id);
+      else extend(id, row.at_ms, values(row).map(Number), range().longest);
     }
     setText(byId(`${id}-summary`), summary(id));
   };
@@ -71,6 +76,13 @@ function extend(id, at, values, longest) {
   const x = values.map(() => [new Date(at).toISOString()]);
   const y = values.map((value) => [value]);
   window.dash_clientside.set_props(id, { extendData: [{ x, y }, traces, longest] });
+}
+
+/** After a pause (a cut line, a hidden tab, a stopped loop) the server draws again what it recorded meanwhile. */
+function redraw(id) {
+  const store = id === "overview-chart" ? "overview-range" : "pnl-range";
+  const range = id === "overview-chart" ? DEFAULT : asked("range") || DEFAULT;
+  window.dash_clientside.set_props(store, { data: range });
 }
 
 /** Newest, lowest and highest of the first line. */
