@@ -25,7 +25,13 @@ Say = Callable[[str], None]
 STRATEGY = "forecast_portfolio"
 INPUT_BARS = 64
 # Enough to see the desk at work within seconds, and little enough that fees do not reach the daily loss limit.
-PAPER_PARAMS = {"input_size": INPUT_BARS, "min_order_interval_s": 15.0, "band": 0.5, "min_confidence": 0.51}
+PAPER_PARAMS = {
+    "input_size": INPUT_BARS,
+    "min_confidence": 0.51,
+    "min_hold_s": 45.0,
+    "min_order_interval_s": 15.0,
+    "band": 0.5,
+}
 PAPER_LIMITS = {"target_gross_fraction": "0.1"}
 TRAINING_LIMIT_S = 300
 HEALTHY_LIMIT_S = 120
