@@ -154,7 +154,7 @@ def test_signals_of_the_journal_become_incidents_once() -> None:
     stale = ev.FeedChanged(ts=ts, symbol="ETHUSDT", state=FeedState.STALE, detail="silent for 3 s")
     broken = ev.ReconciliationDone(ts=ts, ok=False, orders_checked=2, fills_adopted=0, breaks=("BTC: 1 and 2",))
     trading.project(CTX, worker="w", records=journal.records([*journal.opening(), stale, broken]))
-    assert services.sweep(CTX) == 4
+    assert services.sweep(CTX) == 5
     assert services.sweep(CTX) == 0
     found = {incident.kind: incident for incident in selectors.incidents(open_only=True)}
     assert set(found) == {"feed_stale", "reconciliation_break"}
