@@ -13,9 +13,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault]
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param({"order_500_after_accept": 3}, id="error-after-accepting"),
-        pytest.param({"lose_ack": 3}, id="lost-answer"),
-        pytest.param({"duplicate_reports": 12}, id="duplicate-reports"),
+        pytest.param({"order_500_after_accept": 2}, id="error-after-accepting"),
+        pytest.param({"lose_ack": 2}, id="lost-answer"),
+        pytest.param({"duplicate_reports": 6}, id="duplicate-reports"),
         pytest.param({"reject_orders": 2}, id="rejects"),
     ],
 )
