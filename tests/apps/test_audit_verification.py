@@ -12,8 +12,9 @@ from django.db import connection, transaction
 from apps.audit.domain.canonical import chain_hash
 from apps.audit.domain.merkle import Frontier
 from apps.audit.models import AuditEntry, AuditHead, Checkpoint, VerificationRun
+from apps.audit.registry import events
 from apps.audit.services import publish_checkpoint, record, verify
-from apps.audit.services.checkpoints import file_path, write_outside
+from apps.audit.services.checkpoints import SENSITIVE, file_path, publish_if_sensitive, write_outside
 from apps.audit.services.verification import check_trail
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
@@ -257,3 +258,43 @@ def test_a_failed_verification_tells_the_incidents(trail: None) -> None:
     message = OutboxMessage.objects.get(kind="audit.verification_failed")
     assert message.data["findings"][0]["kind"] == "edited"
     assert AuditEntry.objects.latest("seq").outcome == "failure"
+
+
+def test_a_checkpoint_that_is_late_is_a_warning_of_its_own(trail: None) -> None:
+    written = AuditEntry.objects.get(seq=11).at
+    assert check_trail(written + timedelta(minutes=3)).warnings == []
+    result = check_trail(written + timedelta(minutes=4))
+    assert (result.ok, [(found.kind.value, found.seq) for found in result.warnings]) == (
+        True,
+        [("checkpoint_overdue", 11)],
+    )
+    publish_checkpoint(service_context("test", clock=CLOCK))
+    assert check_trail(written + timedelta(days=1)).warnings == [], "nothing waits, so none is due"
+
+
+def test_the_warning_is_in_the_kept_run(trail: None) -> None:
+    late = service_context("test", clock=FrozenClock(CLOCK.now() + timedelta(minutes=9)))
+    run = verify(late)
+    assert run.ok
+    assert [finding["kind"] for finding in run.findings] == ["checkpoint_overdue"]
+
+
+def test_sensitive_entries_do_not_wait_for_the_minute(trail: None) -> None:
+    ctx = service_context("test", clock=CLOCK)
+    publish_checkpoint(ctx)
+    with transaction.atomic():
+        record(ctx, event="accounts.session.ended", object_type="session", object_id="1")
+    assert publish_if_sensitive(ctx) is None
+    with transaction.atomic():
+        record(ctx, event="trading.halt.ordered", object_type="venue", object_id="paper")
+    made = publish_if_sensitive(ctx)
+    assert made is not None
+    assert made.size == 14
+    assert publish_if_sensitive(ctx) is None
+    sql("DELETE FROM audit_auditentry WHERE seq = 14")
+    rewrite(from_seq=1)
+    assert first() == ("truncated", 14)
+
+
+def test_what_is_called_sensitive_is_declared() -> None:
+    assert set(events()) >= SENSITIVE

@@ -20,6 +20,9 @@ from apps.audit.domain.merkle import Frontier
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
 """Writers on several hosts may differ by this much without a finding."""
 
+OVERDUE_AFTER: Final = timedelta(minutes=3)
+"""A checkpoint is due each minute; entries that wait longer for theirs can be cut off unseen."""
+
 
 class Kind(StrEnum):
     EDITED = "edited"
@@ -32,6 +35,7 @@ class Kind(StrEnum):
     CHECKPOINT_MISSING = "checkpoint_missing"
     CHECKPOINT_DAMAGED = "checkpoint_damaged"
     CLOCK = "clock_backwards"
+    CHECKPOINT_OVERDUE = "checkpoint_overdue"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """``ok`` means that nothing was altered; a clock that went back is a warning, not an alteration."""
+    """``ok`` means that nothing was altered; a clock that went back or a late checkpoint is a warning."""
 
     size: int
     root: bytes
@@ -219,3 +223,15 @@ def compare_copies(database: Sequence[Signed], file: Sequence[Signed]) -> list[F
     return [
         Finding(Kind.CHECKPOINT_MISSING, size, f"the checkpoint at {size} is gone from {place}") for size, place in gone
     ]
+
+
+def overdue(signed: int, waiting_since: datetime | None, now: datetime) -> list[Finding]:
+    """A warning when the first entry after the ``signed`` ones was written long ago; None when there is none.
+
+    The age of the checkpoint itself says nothing: while nothing happens, none is due.
+    """
+    if waiting_since is None or now - waiting_since <= OVERDUE_AFTER:
+        return []
+    minutes = (now - waiting_since).total_seconds() / 60
+    detail = f"entries from {signed + 1} on have had no checkpoint for {minutes:.0f} minutes; is the control worker up?"
+    return [Finding(Kind.CHECKPOINT_OVERDUE, signed + 1, detail)]

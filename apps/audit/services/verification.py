@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
 
 from apps.audit.domain.canonical import Entry
-from apps.audit.domain.verification import Head, Result, Row, Verifier, compare_copies
+from apps.audit.domain.verification import Head, Result, Row, Verifier, compare_copies, overdue
 from apps.audit.models import AuditEntry, Checkpoint, VerificationRun
 from apps.audit.services.checkpoints import as_signed, read_outside
 from apps.audit.services.keys import trusted_keys
@@ -28,7 +29,7 @@ def verify(ctx: Context) -> VerificationRun:
     """
     require(ctx, "audit.verify", object_type="audit", object_id="trail")
     started = ctx.now()
-    result = check_trail()
+    result = check_trail(started)
     with transaction.atomic():
         run = VerificationRun.objects.create(
             started_at=started,
@@ -71,8 +72,8 @@ def public_run(run: VerificationRun) -> dict[str, Any]:
     }
 
 
-def check_trail() -> Result:
-    """Read and check everything; writes nothing.
+def check_trail(now: datetime | None = None) -> Result:
+    """Read and check everything; writes nothing. With ``now``, a checkpoint that is late is a warning.
 
     The file is read before the table of checkpoints and that before the head, as each may only run ahead of the
     one read before it while others append.
@@ -86,6 +87,10 @@ def check_trail() -> Result:
             break
     result = verifier.finish(head)
     result.findings.extend([*damaged, *compare_copies(inside, outside)])
+    if now is not None:
+        signed = inside[-1].statement.size if inside else 0
+        waiting = AuditEntry.objects.filter(seq=signed + 1).values_list("at", flat=True).first()
+        result.warnings.extend(overdue(signed, waiting, now))
     return result
 
 
