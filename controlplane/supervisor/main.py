@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -23,6 +23,7 @@ from controlplane.supervisor import preflight
 from controlplane.supervisor.preflight import PreflightError
 from controlplane.supervisor.process import Supervised, end_orphans
 from controlplane.supervisor.screen import Screen
+from controlplane.supervisor.silence import Silence, parse
 from controlplane.supervisor.specs import (
     Ports,
     ProcessSpec,
@@ -54,6 +55,7 @@ class Supervisor:
         self.running: list[Supervised] = []
         self.stopping = False
         self._heartbeat_at = 0.0
+        self._silence = Silence()
         self._redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
 
     def start(self, spec: ProcessSpec) -> None:
@@ -111,9 +113,22 @@ class Supervisor:
         beat = {"name": "supervisor", "pid": 0, "ts": now, "detail": detail}
         try:
             self._redis.hset("gekko:heartbeat", "supervisor", json.dumps(beat))
+            raw = cast("dict[bytes, bytes]", self._redis.hgetall("gekko:heartbeat"))
         except redis.RedisError:
             # Valkey itself may be what is being restarted; the next beat will tell.
+            self._end_silent(None)
             return
+        self._end_silent(parse(raw))
+
+    def _end_silent(self, beats: dict[str, tuple[int, float]] | None) -> None:
+        """Kill who lives and is silent; the watch then finds it ended, and starts it again after its delay."""
+        alive = {p.spec.name: p.pid for p in self.running if p.pid and p.alive()}
+        silent = self._silence.judge(time.monotonic(), alive, beats)
+        for process in self.running:
+            seconds = silent.get(process.spec.name)
+            if seconds is not None:
+                process.kill()
+                self.screen.event(f"{process.spec.name} showed no sign of life for {seconds:.0f} s and was killed")
 
 
 def bootstrap(step: str, supervisor: Supervisor) -> dict[str, Any]:

@@ -101,6 +101,11 @@ class Supervised:
             self.child.kill()
             self.child.wait()
 
+    def kill(self) -> None:
+        """End a process that cannot be asked; ``check`` notices and starts it again."""
+        if self.child is not None:
+            self.child.kill()
+
     def tail(self, lines: int = 3) -> str:
         """The last lines of its log, for an error message."""
         try:

@@ -255,6 +255,49 @@ def test_a_sweep_without_redis_still_handles_signals(settings: Any) -> None:
     assert services.sweep(CTX) == 1
 
 
+def test_a_watch_that_stood_still_says_so_and_the_next_heartbeat_clears_it(valkey_url: str) -> None:
+    lookout = services.Lookout()
+    for now in (100.0, 102.0, 106.5):
+        lookout.look(CTX, now)
+        lookout.rest(now + 1)
+    assert not models.Incident.objects.exists()
+    lookout.look(CTX, 115.5)
+    lookout.rest(115.5)
+    incident = models.Incident.objects.get()
+    assert (incident.kind, incident.fingerprint) == ("worker_lost", "worker_lost:control")
+    assert "control stood still for 8 s" in incident.detail
+    beat(valkey_url, "control")
+    services.sweep(CTX)
+    lookout.look(CTX, 117.5)
+    incident.refresh_from_db()
+    assert (incident.source_cleared_at, incident.count) == (CLOCK.now(), 1)
+
+
+def test_a_long_look_is_no_absence(valkey_url: str) -> None:
+    lookout = services.Lookout()
+    lookout.look(CTX, 100.0)
+    lookout.rest(130.0)
+    lookout.look(CTX, 132.0)
+    assert not models.Incident.objects.exists()
+
+
+def test_valkey_that_cannot_be_read_is_lost_after_three_looks_and_found_again(valkey_url: str, settings: Any) -> None:
+    lookout = services.Lookout()
+    lookout.look(CTX, 100.0)
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    lookout.look(CTX, 102.0)
+    lookout.look(CTX, 104.0)
+    assert not models.Incident.objects.exists(), "it may only be restarting"
+    for now in (106.0, 108.0, 110.0):
+        lookout.look(CTX, now)
+    incident = models.Incident.objects.get()
+    assert (incident.fingerprint, incident.severity, incident.count) == ("worker_lost:valkey", "critical", 1)
+    settings.REDIS_URL = valkey_url
+    services.Lookout().look(CTX, 112.0)
+    incident.refresh_from_db()
+    assert incident.source_cleared_at == CLOCK.now()
+
+
 def test_an_altered_trail_opens_an_incident_and_a_sound_one_clears_it() -> None:
     broken = {
         "id": "1",

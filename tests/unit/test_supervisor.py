@@ -10,13 +10,17 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
+import redis
 
-from controlplane.supervisor import preflight
+from controlplane.supervisor import main, preflight
 from controlplane.supervisor.preflight import PreflightError
 from controlplane.supervisor.process import LONGEST_DELAY_S, Supervised, end_orphans, next_delay
+from controlplane.supervisor.silence import Silence, parse
 from controlplane.supervisor.specs import Ports, ProcessSpec
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")
@@ -132,3 +136,113 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(preflight, "DISK_NEEDED_BYTES", 2**60)
     with pytest.raises(PreflightError, match="MiB free on the disk"):
         preflight.prepare_folder(tmp_path)
+
+
+class Watch:
+    """Heartbeats as the supervisor reads them, one look per second."""
+
+    def __init__(self) -> None:
+        self.silence = Silence()
+        self.now = 1000.0
+        self.beats: dict[str, tuple[int, float]] = {}
+
+    def look(self, *beating: str, seconds: int = 1, alive: dict[str, int] | None = None) -> dict[str, float]:
+        silent: dict[str, float] = {}
+        for _ in range(seconds):
+            self.now += 1
+            for name in ("supervisor", *beating):
+                self.beats[name] = (7, self.now)
+            silent = self.silence.judge(self.now, {"control": 7, "web": 7} if alive is None else alive, self.beats)
+        return silent
+
+
+def test_a_steady_process_that_falls_silent_is_found_after_twenty_seconds() -> None:
+    watch = Watch()
+    watch.look("control", "web", seconds=40)
+    assert watch.look("web", seconds=20) == {}
+    assert watch.look("web") == {"control": 21.0}
+
+
+def test_the_pauses_of_a_few_seconds_and_of_a_start_are_no_silence() -> None:
+    watch = Watch()
+    watch.look("control", seconds=40)
+    assert watch.look(seconds=19) == {}
+    assert watch.look("control", seconds=5) == {}
+    fresh = Watch()
+    fresh.look("control", seconds=10)
+    assert fresh.look(seconds=60) == {}, "it had only just started"
+
+
+def test_who_slept_itself_starts_the_clocks_anew() -> None:
+    watch = Watch()
+    watch.look("control", "web", seconds=40)
+    watch.now += 600
+    assert watch.look(seconds=21) == {}
+    assert set(watch.look(seconds=1)) == {"control", "web"}
+
+
+def test_nobody_is_silent_while_valkey_is_down_or_has_just_come_back() -> None:
+    watch = Watch()
+    watch.look("control", "web", seconds=40)
+    for _ in range(60):
+        watch.now += 1
+        assert watch.silence.judge(watch.now, {"control": 7, "web": 7}, None) == {}
+    watch.beats.clear()
+    assert watch.silence.judge(watch.now, {"control": 7, "web": 7}, {}) == {}, "it came back empty"
+    assert watch.look("web", seconds=15) == {}
+
+
+def test_a_heartbeat_that_was_taken_away_or_of_another_process_is_not_judged() -> None:
+    watch = Watch()
+    watch.look("control", "web", seconds=40)
+    del watch.beats["control"]
+    assert watch.look("web", seconds=30) == {}
+    watch.look("control", "web", seconds=40)
+    assert watch.look("web", seconds=30, alive={"control": 8, "web": 7}) == {}, "a new one has not shown itself yet"
+    assert watch.look("web", seconds=30, alive={"web": 7}) == {}
+
+
+def test_what_is_no_heartbeat_is_passed_over() -> None:
+    raw = {b"a": b"{not json", b"b": b'{"pid": 1}', b"c": b"[]", b"d": b'{"pid": 1, "ts": 2}'}
+    assert parse(raw) == {"d": (1, 2.0)}
+
+
+class Screen:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def event(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_the_supervisor_kills_a_stopped_process_and_starts_it_again(
+    state: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen: Any = Screen()
+    supervisor = main.Supervisor(state, Ports(1, 2, 3, 4), screen)
+    part = supervised(state, SLEEPER)
+    part.start()
+    supervisor.running.append(part)
+    first = part.pid
+    assert first is not None
+    os.kill(first, signal.SIGSTOP)
+    clock = [1000.0]
+    monkeypatch.setattr(main, "time", SimpleNamespace(monotonic=lambda: clock[0], time=lambda: clock[0]))
+    try:
+        with redis.Redis.from_url(valkey_url) as client:
+            for second in range(62):
+                clock[0] += 1
+                if second < 40:
+                    client.hset("gekko:heartbeat", "part", f'{{"pid": {first}, "ts": {clock[0]}}}')
+                supervisor._heartbeat()
+            client.delete("gekko:heartbeat")
+        assert screen.lines == ["part showed no sign of life for 21 s and was killed"]
+        assert part.child is not None
+        assert part.child.wait(5) == -signal.SIGKILL
+        assert "part ended with -9; starting again in 0.5 s" in (part.check(clock[0]) or "")
+        assert part.check(clock[0] + 1) == "part started again (restart 1)"
+        assert part.pid != first
+    finally:
+        if part.child is not None:
+            part.child.kill()
+            part.child.wait()
