@@ -45,16 +45,25 @@ def settings_problem() -> str:
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
 
-    from controlplane.environment import ROOT, folder
+    from controlplane.environment import state_folder
 
     try:
         _ = settings.GEKKO_STATE_DIR
     except ImproperlyConfigured as error:
         return str(error)
     except OSError as error:
-        state = folder("GEKKO_STATE_DIR", ROOT / ".gekko")
-        return f"cannot write to {state}: {error.strerror}. Set GEKKO_STATE_DIR to a folder that you own."
+        return f"cannot write to {state_folder()}: {error.strerror}. Set GEKKO_STATE_DIR to a folder that you own."
     return ""
+
+
+@main.command("secrets")
+def make_secrets() -> None:
+    """Make the secrets of a production installation that are missing; none that exists is changed."""
+    from controlplane import environment, secrets
+
+    folder = environment.state_folder() / "secrets"
+    made = secrets.provide(folder, live=environment.text("GEKKO_MODE", "paper") == "live")
+    click.echo(f"made in {folder}: {', '.join(made)}" if made else f"all secrets are in {folder} already")
 
 
 @main.group()

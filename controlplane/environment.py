@@ -47,6 +47,11 @@ def words(name: str, default: list[str]) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()] if raw else default
 
 
+def state_folder() -> Path:
+    """Where this installation keeps everything that it makes."""
+    return folder("GEKKO_STATE_DIR", ROOT / ".gekko")
+
+
 def folder(name: str, default: Path) -> Path:
     raw = os.environ.get(name)
     return Path(raw).expanduser().resolve() if raw else default.resolve()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.core.exceptions import ImproperlyConfigured
 
 
 def _write_once(path: Path, content: bytes) -> None:
@@ -51,3 +52,38 @@ def signing_key(folder: Path, name: str) -> Path:
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_once(path, pem)
     return path
+
+
+OWN = ("field_key", "recovery_pepper", "audit_signing_key.pem")
+"""Lost with these: second factors and recovery codes; the proof that checkpoints are ours."""
+VENUE = {"venue_api_key": "GEKKO_VENUE_API_KEY", "venue_api_secret": "GEKKO_VENUE_API_SECRET"}
+
+
+def _venue_missing(folder: Path) -> list[str]:
+    return [name for name, variable in VENUE.items() if not os.environ.get(variable) and not (folder / name).exists()]
+
+
+def demand(folder: Path, *, live: bool) -> None:
+    """Raise ImproperlyConfigured that names each missing secret and how to make it; makes none."""
+    own = [name for name in OWN if not (folder / name).exists()]
+    venue = _venue_missing(folder)
+    told = [f"{', '.join(own)} (make them with: gekko secrets)"] if own else []
+    if venue:
+        how = "set them to the venue's key pair" if live else "set them, or make paper ones with: gekko secrets"
+        told.append(f"{', '.join(VENUE[name] for name in venue)} ({how})")
+    if told:
+        raise ImproperlyConfigured(f"secrets are missing in {folder}: {'; '.join(told)}")
+
+
+def provide(folder: Path, *, live: bool) -> list[str]:
+    """Make what is missing, by name; a live venue's keys cannot be made here."""
+    missing = [name for name in OWN if not (folder / name).exists()]
+    missing += [] if live else _venue_missing(folder)
+    for name in missing:
+        if name in VENUE:
+            text_secret(folder, name)
+        elif name.endswith(".pem"):
+            signing_key(folder, name)
+        else:
+            key_secret(folder, name)
+    return missing

@@ -20,8 +20,10 @@ def run() -> None:
 
     from apps.streaming.forwarding import LiveForwarder  # noqa: PLC0415
     from apps.streaming.publishing import OutboxPublisher  # noqa: PLC0415
+    from controlplane.checks import refuse_unsafe  # noqa: PLC0415
     from controlplane.observability import Heartbeat, serve  # noqa: PLC0415
 
+    refuse_unsafe()
     stop = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -14,7 +15,7 @@ from frontend import csp
 ROOT = env.ROOT
 GEKKO_PRODUCTION = False
 GEKKO_MODE = env.text("GEKKO_MODE", "paper")
-GEKKO_STATE_DIR: Path = env.folder("GEKKO_STATE_DIR", ROOT / ".gekko")
+GEKKO_STATE_DIR: Path = env.state_folder()
 GEKKO_DATA: Path = env.folder("GEKKO_DATA", ROOT.parent / "shared" / "data")
 GEKKO_REGION = env.text("GEKKO_REGION", "local")
 SECRETS = GEKKO_STATE_DIR / "secrets"
@@ -139,6 +140,9 @@ CHANNEL_LAYERS = {
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", REDIS_URL)
 CELERY_RESULT_BACKEND = REDIS_URL
+if urlsplit(REDIS_URL).scheme == "rediss":
+    # Celery has no default for this and refuses to start without; what the URL itself says comes first.
+    CELERY_REDIS_BACKEND_USE_SSL = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 CELERY_RESULT_EXPIRES = 3600
 CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
@@ -156,6 +160,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(GEKKO_STATE_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "audit-checkpoint": {"task": "gekko.audit.checkpoint", "schedule": 60.0, "options": {"expires": 60}},
+    "audit-checkpoint-soon": {"task": "gekko.audit.checkpoint_soon", "schedule": 5.0, "options": {"expires": 5}},
     "audit-verify": {"task": "gekko.audit.verify", "schedule": 300.0, "options": {"expires": 300}},
     "fleet-probe": {"task": "gekko.fleet.probe", "schedule": 5.0, "options": {"expires": 5}},
     "incidents-sweep": {"task": "gekko.incidents.sweep", "schedule": 2.0, "options": {"expires": 2}},

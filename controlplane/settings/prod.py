@@ -1,6 +1,14 @@
-"""Production: TLS in front, secure cookies, nothing embedded by accident. ``controlplane.checks`` refuses the rest."""
+"""Production: TLS in front, secure cookies, nothing embedded by accident, no secret made up on the way.
 
-from controlplane.settings.base import *  # noqa: F403 - settings modules extend one another by design
+``controlplane.checks`` refuses the rest, in every process.
+"""
+
+from controlplane import environment, secrets
+
+# Before base, which makes on one machine whatever is not there.
+secrets.demand(environment.state_folder() / "secrets", live=environment.text("GEKKO_MODE", "paper") == "live")
+
+from controlplane.settings.base import *  # noqa: F403, E402 - settings modules extend one another by design
 
 GEKKO_PRODUCTION = True
 SESSION_COOKIE_NAME = "__Host-sessionid"

@@ -16,9 +16,11 @@ def run() -> None:
     # Models can be imported only now.
     from django.conf import settings  # noqa: PLC0415
 
+    from controlplane.checks import refuse_unsafe  # noqa: PLC0415
     from controlplane.observability import Heartbeat, serve  # noqa: PLC0415
     from workers.live.projection import Projector  # noqa: PLC0415
 
+    refuse_unsafe()
     projector = Projector()
 
     def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
