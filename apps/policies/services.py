@@ -21,6 +21,7 @@ from apps.core.dispatch import send_after_commit
 from apps.core.errors import IllegalTransition, Invalid, NotFound, StaleVersion
 from apps.policies.choices import LimitsState
 from apps.policies.domain import limits as rules
+from apps.policies.domain.signatures import signed_bytes
 from apps.policies.models import ApprovalRule, RiskLimits
 from apps.policies.rows import limits_row
 
@@ -91,7 +92,13 @@ def publish(ctx: Context, *, number: int, grant: UUID | None) -> RiskLimits:
     row.version += 1
     row.save()
     _finish(ctx, row, event="policies.limits.published", kind="limits.published", before=before)
-    send_after_commit("gekko.execution.activate_limits", version=number, digest=row.digest, limits=row.limits)
+    send_after_commit(
+        "gekko.execution.activate_limits",
+        version=number,
+        digest=row.digest,
+        limits=row.limits,
+        signature=row.signature,
+    )
     return row
 
 
@@ -133,11 +140,6 @@ def set_approval(ctx: Context, *, action: str, mode: str, people: int) -> Approv
         after={"people": people},
     )
     return rule
-
-
-def signed_bytes(number: int, digest: str) -> bytes:
-    """What the signature of published limits covers."""
-    return f"gekko risk limits\n{number}\n{digest}".encode()
 
 
 def sign(number: int, digest: str) -> str:

@@ -12,11 +12,13 @@ from django.db import transaction
 from apps.accounts.domain.roles import Role
 from apps.accounts.services import stepup
 from apps.audit.models import AuditEntry
+from apps.audit.services.keys import signing_key
 from apps.core.context import service_context
 from apps.core.errors import IllegalTransition, Invalid, PermissionRefused, StaleVersion, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.policies import models, selectors, services
 from apps.policies.domain.limits import FIELDS, checked, default_limits, digest
+from apps.policies.domain.signatures import is_signed, signed_bytes
 from tests.factories.journal import BTC, ETH
 from tests.factories.people import Person, make_person
 from workers.engine.risk.limits import parse_limits
@@ -109,9 +111,14 @@ def test_publishing_retires_what_held_and_is_audited_with_both() -> None:
 @pytest.mark.django_db
 def test_published_limits_are_signed(settings: Any) -> None:
     row = services.ensure_default_limits(SETUP)
+    public = signing_key().public_key().public_bytes_raw()
+    assert is_signed(public, 1, row.digest, row.signature)
+    assert not is_signed(public, 2, row.digest, row.signature)
+    assert not is_signed(public, 1, "0" * 64, row.signature)
+    assert not is_signed(public, 1, row.digest, "no hex")
     key = load_pem_private_key(settings.GEKKO_AUDIT_SIGNING_KEY.read_bytes(), password=None)
     assert isinstance(key, Ed25519PrivateKey)
-    key.public_key().verify(bytes.fromhex(row.signature), services.signed_bytes(1, row.digest))
+    key.public_key().verify(bytes.fromhex(row.signature), signed_bytes(1, row.digest))
 
 
 @pytest.mark.django_db

@@ -20,13 +20,12 @@ from typing import Any
 
 import uvloop
 
-from tests.support.execution import SYMBOLS, Desk, desired, within
+from tests.support.execution import SYMBOLS, Desk, desired, published, within
 from tests.support.kernels import LIMITS
 from workers.engine.desk import Desk as KernelDesk
 from workers.engine.events import TopOfBook
 from workers.engine.execution.plan import take
 from workers.engine.risk.gate import OrderRequest
-from workers.engine.risk.limits import limits_digest
 from workers.engine.strategy import Params, Strategy, register
 from workers.engine.vocabulary import FeedState, Side
 from workers.live.execution.host import SWITCH_INTERVAL_S
@@ -115,7 +114,7 @@ async def _measure(folder: Path, port: int, seconds: float, every: int) -> tuple
     plan = {**base.runs[0], "strategy": "bench_pulse", "params": {"every": every}}
     desk.wanted = type(base)(
         control=base.control,
-        limits={"version": 1, "digest": limits_digest(limits), "limits": limits},
+        limits=published(limits),
         runs=[plan],
     )
     await desk.start()

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from apps.policies.domain.signatures import signed_bytes
 from tests.support.kernels import LIMITS
 from workers.adapters.forecast_client import Reply
 from workers.adapters.journal import Journal
@@ -28,6 +31,8 @@ from workers.live.paper_venue.server import application
 FAULT_TOKEN = "let-me-break-things"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 SECOND_NS = 1_000_000_000
+LIMITS_KEY = Ed25519PrivateKey.from_private_bytes(b"desk" * 8)
+LIMITS_PUBLIC = LIMITS_KEY.public_key().public_bytes_raw()
 
 
 class Oscillating:
@@ -109,6 +114,13 @@ async def paper_venue(folder: Path, *, events_per_second: float = 100.0, port: i
         await runner.cleanup()
 
 
+def published(limits: dict[str, Any], version: int = 1) -> dict[str, Any]:
+    """Limits as the control plane publishes them, signed."""
+    digest = limits_digest(limits)
+    signature = LIMITS_KEY.sign(signed_bytes(version, digest)).hex()
+    return {"version": version, "digest": digest, "limits": limits, "signature": signature}
+
+
 def desired(*, state: str = "ACTIVE", version: int = 1, cancel_version: int = 0, **params: Any) -> Desired:
     """What the control plane would want: trade the forecast portfolio on both instruments."""
     limits = {**LIMITS, "max_orders_per_second": "100"}
@@ -132,7 +144,7 @@ def desired(*, state: str = "ACTIVE", version: int = 1, cancel_version: int = 0,
             "cancel_reason": "a test wants it",
             "cancel_by": "tester",
         },
-        limits={"version": 1, "digest": limits_digest(limits), "limits": limits},
+        limits=published(limits),
         runs=[plan],
     )
 
@@ -150,6 +162,7 @@ class Desk:
             venue_url=url,
             api_key="paper-key",
             api_secret="paper-secret",
+            limits_key=LIMITS_PUBLIC,
             symbols=SYMBOLS,
             **{"retry_s": 0.2, **settings},
         )
@@ -174,7 +187,7 @@ class Desk:
 
     async def _poll(self) -> None:
         while True:
-            await self.control.take(self.wanted)
+            await self.control.take(msgspec.structs.replace(self.wanted, looked=time.monotonic_ns()))
             await asyncio.sleep(0.1)
 
     async def stop(self) -> None:

@@ -133,9 +133,14 @@ def test_a_run_starts_once_and_stops_with_its_orders(rig: Rig) -> None:
     assert rig.books.run is None
     assert rig.order("BTCUSDT", Side.BUY, ONE, 100_00) is None
     assert rig.kernel.stop_run(rig.now, reason="again") == ()
+    with pytest.raises(RunError, match="final"):
+        rig.kernel.start_run(rig.now, rig.plan())
     rig.take(rig.kernel.start_run(rig.now, rig.plan(run_id="run-2")))
     assert rig.order("BTCUSDT", Side.BUY, ONE, 100_00)
     rig.check_replay()
+    rig.take(rig.kernel.stop_run(rig.now, reason="test"))
+    with pytest.raises(RunError, match="final"):
+        recovered(rig).kernel.start_run(rig.now, rig.plan())
 
 
 @pytest.mark.parametrize(

@@ -135,11 +135,35 @@ async def test_what_was_sent_is_told_with_all_its_stages(rig: Rig) -> None:
 
 async def test_a_cancel_waits_until_the_order_has_its_answer(rig: Rig) -> None:
     rig.wire.answer_s = 0.2
-    rig.gateway.handle([*rig.order("o1"), ports.Cancel("o1", "BTCUSDT", "", "changed my mind")])
-    await asyncio.sleep(0.1)
+    rig.gateway.handle(rig.order("o1"))
+    await asyncio.sleep(0.05)
+    rig.gateway.handle([ports.Cancel("o1", "BTCUSDT", "", "changed my mind")])
+    await asyncio.sleep(0.05)
     assert [what for what, _, _ in rig.wire.seen] == ["submit"]
     await asyncio.sleep(0.2)
     assert [what for what, _, _ in rig.wire.seen] == ["submit", "cancel"]
+
+
+async def test_an_order_that_waits_for_a_slow_disk_does_not_leave_after_its_cancel(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rig.journal.commit
+
+    async def slow() -> None:
+        await asyncio.sleep(0.3)
+        await real()
+
+    monkeypatch.setattr(rig.journal, "commit", slow)
+    rig.gateway.handle([*rig.order("o1"), *rig.order("o2")])
+    await asyncio.sleep(0.1)
+    rig.gateway.handle([ports.Cancel("o1", "BTCUSDT", "", "halted")])
+    (dropped,) = rig.host.reports
+    assert isinstance(dropped, OrderNotSent)
+    assert (dropped.client_id, dropped.detail) == ("o1", "cancelled before it was sent: halted")
+    await asyncio.sleep(0.8)
+    assert [(what, client_id) for what, client_id, _ in rig.wire.seen] == [("submit", "o2")]
+    intents = [record.event.client_id for record in read(rig.folder) if isinstance(record.event, OrderIntended)]
+    assert intents == ["o1", "o2"], "what was decided stays on record"
 
 
 async def test_a_cancel_that_finds_nothing_raises_a_doubt(rig: Rig) -> None:

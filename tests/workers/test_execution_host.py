@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.support.execution import SYMBOLS, desired, paper_venue, within
+from tests.support.execution import LIMITS_PUBLIC, SYMBOLS, desired, paper_venue, published, within
 from workers.adapters.journal import JournalLocked
 from workers.engine.kernel import RunError
+from workers.engine.risk.limits import limits_digest
 from workers.engine.vocabulary import TradingState
 from workers.live.execution.config import LoopConfig
 from workers.live.execution.host import LoopHost, NotReady
@@ -37,6 +39,7 @@ def config(folder: Path, url: str) -> LoopConfig:
         venue_url=url,
         api_key="paper-key",
         api_secret="paper-secret",
+        limits_key=LIMITS_PUBLIC,
         symbols=SYMBOLS,
         retry_s=0.2,
     )
@@ -85,6 +88,44 @@ async def test_commands_reach_the_loop_and_are_answered(venue_url: str, tmp_path
         LoopHost(config(tmp_path / "journal", venue_url)).start(NoForecasts(), shown)
     await asyncio.to_thread(host.stop)
     assert not host.alive()
+
+
+async def test_planted_and_late_limits_and_late_starts_change_nothing(venue_url: str, tmp_path: Path) -> None:
+    host = LoopHost(config(tmp_path / "journal", venue_url))
+    host.start(NoForecasts(), Shown())
+    await within(10, host.ready)
+    assert host.trading is not None
+    books, first = host.trading.kernel.books, desired()
+    limits = (first.limits or {})["limits"]
+    host.take_desired(first)
+    await within(5, lambda: books.run is not None and books.limits_version == 1)
+    good = books.limits_digest
+
+    async def taken(**changes: Any) -> str:
+        wanted = msgspec.structs.replace(desired(), **changes)
+        answer = await asyncio.to_thread(host.call, lambda control: control.follow(wanted), 5.0)
+        return str(answer["problem"])
+
+    wild = {**limits, "max_order_notional": "9000000"}
+    planted = {"version": 2, "digest": limits_digest(wild), "limits": wild}
+    assert "not signed" in await taken(limits=planted)
+    assert "not signed" in await taken(limits={**published(limits, 2), "digest": planted["digest"], "limits": wild})
+    assert "were changed" in await taken(limits={**published(limits, 2), "limits": wild})
+    assert "hold with the digest" in await taken(limits=published(wild, 1))
+    assert (books.limits_version, books.limits_digest) == (1, good)
+    late = desired()
+    assert await taken(limits=published(wild, 3)) == ""
+    await asyncio.to_thread(host.call, lambda control: control.follow(late), 5.0)
+    assert books.limits_version == 3, "a look that began earlier must not put older limits back"
+    answer = await asyncio.to_thread(host.call, lambda control: control.activate_limits(**published(limits, 2)), 5.0)
+    assert answer == {"version": 3}
+    assert await taken(limits=published(limits, 2)) == "", "the tables may name a draft with a lower number"
+    assert (books.limits_version, books.limits_digest) == (2, good)
+    await asyncio.to_thread(host.call, lambda control: control.stop_run(run_id="run-1", reason="done"), 5.0)
+    with pytest.raises(RunError, match="final"):
+        await asyncio.to_thread(host.call, lambda control: control.start_run(plan=first.runs[0]), 5.0)
+    assert books.run is None
+    await asyncio.to_thread(host.stop)
 
 
 async def test_what_is_wanted_is_taken_from_the_tables(venue_url: str, tmp_path: Path) -> None:

@@ -242,6 +242,17 @@ async def test_an_order_of_ours_that_the_journal_lacks_is_a_break() -> None:
     assert "not in the journal" in done.breaks[0]
 
 
+async def test_an_accepted_order_that_the_venue_does_not_know_is_a_break() -> None:
+    scene = Scene()
+    scene.intend()
+    scene.report(OrderAccepted(ts=scene.now, client_id=OURS, venue_order_id=f"v-{OURS}"))
+    scene.now += 100 * SECOND_NS
+    done = await scene.run()
+    assert (done.ok, done.breaks) == (False, (f"order {OURS} is WORKING here and unknown at the venue",))
+    scene.at_venue(OrderStatus.CANCELED)
+    assert (await scene.run()).ok
+
+
 async def test_orders_of_other_people_on_the_account_are_left_alone() -> None:
     scene = Scene()
     scene.at_venue(OrderStatus.WORKING, client_id="by-hand")

@@ -75,13 +75,14 @@ def meaning(error: Exception) -> VenueError:
 def _meaning_of_answer(answer: VenueAnswer) -> VenueError:
     if answer.status in (418, 429) or answer.code in BUSY_CODES:
         return VenueBusy(str(answer), answer.retry_after)
-    if answer.status >= 500 or answer.code in UNKNOWN_CODES:
+    if answer.status >= 500 or answer.code is None or answer.code in UNKNOWN_CODES:
+        # Without a code of the venue's the answer is of something in between, which may have passed the request on.
         return VenueUnknown(str(answer))
     if answer.code == ORDER_REJECTED and "duplicate" in answer.message.lower():
         return VenueUnknown(f"the venue already has this client id ({answer})")
     if answer.code in (NO_SUCH_ORDER, CANCEL_REJECTED):
         return OrderNotFound(str(answer))
-    return VenueRejected(str(answer.code if answer.code is not None else answer.status), answer.message)
+    return VenueRejected(str(answer.code), answer.message)
 
 
 class _Binance(ccxt.binanceus):  # type: ignore[misc]  # ccxt has no types
@@ -98,7 +99,9 @@ class _Binance(ccxt.binanceus):  # type: ignore[misc]  # ccxt has no types
             retry_after = float(named.get("retry-after", DEFAULT_RETRY_S))
         except ValueError:
             retry_after = DEFAULT_RETRY_S
-        raise VenueAnswer(code, answer.get("code"), str(answer.get("msg") or reason or body[:200]), retry_after)
+        given = answer.get("code")
+        known = given if type(given) is int else None
+        raise VenueAnswer(code, known, str(answer.get("msg") or reason or body[:200]), retry_after)
 
 
 async def _bytes_left(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestChunkSentParams) -> None:

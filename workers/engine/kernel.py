@@ -149,6 +149,8 @@ class Kernel:
             if self.books.run.run_id == run_id:
                 return self._effects()
             raise RunError(f"run {self.books.run.run_id} is on; stop it before starting {run_id}")
+        if run_id in self.books.stopped_runs:
+            raise RunError(f"run {run_id} was stopped, which is final; start a new run")
         missing = [symbol for symbol in plan["instruments"] if symbol not in self.books.lines]
         if missing or not plan["instruments"]:
             raise RunError(f"run {run_id} needs instruments of this venue, was {missing or 'none'}")
@@ -315,10 +317,7 @@ class Kernel:
     # -- orders, time
 
     def on_report(self, event: JournalEvent, now: int) -> Effects:
-        """Something to journal that happened outside: a report on an order, an adopted balance, a reconciliation.
-
-        Repeated reports and known fills give no effects.
-        """
+        """Journal a report on an order, an adopted balance or a reconciliation; one that is known gives no effects."""
         self._enter(now)
         if not self.books.is_news(event):
             return self._effects()

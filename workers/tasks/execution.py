@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from controlplane.celery import app
+from workers.live.execution.desired import look
 from workers.live.execution.process import process
 
 ANSWER_S = 10.0
@@ -15,7 +16,9 @@ ANSWER_S = 10.0
 
 @app.task(name="gekko.execution.start_run")  # type: ignore[untyped-decorator]  # celery has no types
 def start_run(plan: dict[str, Any]) -> dict[str, Any]:
-    """Start the plan's strategy."""
+    """Start the strategy that the tables want; the plan itself counts only while they cannot be read."""
+    if (desired := look(process().host.config.venue)) is not None:
+        return process().host.call(lambda control: control.follow(desired), ANSWER_S)
     return process().host.call(lambda control: control.start_run(plan=plan), ANSWER_S)
 
 
@@ -41,10 +44,13 @@ def cancel_all(reason: str, by: str) -> dict[str, Any]:
 
 
 @app.task(name="gekko.execution.activate_limits")  # type: ignore[untyped-decorator]  # celery has no types
-def activate_limits(version: int, digest: str, limits: dict[str, Any]) -> dict[str, Any]:
-    """Put published limits in force."""
+def activate_limits(version: int, digest: str, limits: dict[str, Any], signature: str = "") -> dict[str, Any]:
+    """Put the limits in force that the tables hold; the message's own count only while they cannot be read."""
+    if (desired := look(process().host.config.venue)) is not None:
+        return process().host.call(lambda control: control.follow(desired), ANSWER_S)
     return process().host.call(
-        lambda control: control.activate_limits(version=version, digest=digest, limits=limits), ANSWER_S
+        lambda control: control.activate_limits(version=version, digest=digest, limits=limits, signature=signature),
+        ANSWER_S,
     )
 
 

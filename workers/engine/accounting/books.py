@@ -66,6 +66,7 @@ class Books:
         "run",
         "state",
         "state_reason",
+        "stopped_runs",
         "trades",
         "venue",
     )
@@ -99,6 +100,8 @@ class Books:
         self.control_version = 0
         self.reconciled = False
         self.run: Run | None = None
+        self.stopped_runs: set[str] = set()
+        """Runs that are over: none of them starts again."""
         self.limits: dict[str, Any] | None = None
         self.limits_version = 0
         self.limits_digest = ""
@@ -140,11 +143,12 @@ class Books:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
-        skip = {"lines", "orders", "trades", "anomalies", "run"}
+        skip = {"lines", "orders", "trades", "anomalies", "run", "stopped_runs"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
             **plain,
             "run": msgspec.to_builtins(self.run),
+            "stopped_runs": sorted(self.stopped_runs),
             "anomalies": msgspec.to_builtins(self.anomalies),
             "trades": sorted(self.trades),
             "orders": {key: msgspec.to_builtins(order) for key, order in sorted(self.orders.items())},
@@ -197,6 +201,7 @@ class Books:
         return ()
 
     def _run_stopped(self, event: e.RunStopped) -> Touched:
+        self.stopped_runs.add(event.run_id)
         if self.run is not None and self.run.run_id == event.run_id:
             self.run = None
         return ()

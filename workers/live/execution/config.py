@@ -19,6 +19,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Base of a paper venue that speaks the exchange's protocol; None for the exchange itself."""
     api_key: str
     api_secret: str
+    limits_key: bytes = b""
+    """Public Ed25519 key that published limits are signed with; without it no limits are taken."""
     symbols: tuple[str, ...] = ()
     """Empty: everything that the venue lists."""
     bar_interval: str = ""

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from apps.policies.domain.signatures import is_signed
 from workers.engine.kernel import RunError
-from workers.engine.risk.limits import LimitsError
+from workers.engine.risk.limits import LimitsError, limits_digest
 from workers.engine.strategy import StrategyError
 from workers.engine.vocabulary import TradingState
 from workers.live.execution.loop import TradingLoop
@@ -32,6 +33,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     control: dict[str, Any] | None
     limits: dict[str, Any] | None
     runs: Sequence[Mapping[str, Any]]
+    looked: int = msgspec.field(default_factory=time.monotonic_ns)
+    """When the look began, monotonic ns: what was applied after that may be newer than what it saw."""
 
 
 class Control:
@@ -40,6 +43,7 @@ class Control:
     def __init__(self, loop: TradingLoop) -> None:
         self._loop = loop
         self._runs = asyncio.Lock()
+        self._looked = 0
         self._cancelled = 0
         self._absent = 0
         self.problem = ""
@@ -61,24 +65,31 @@ class Control:
         await self._loop.journal.commit()
         return {"asked": count}
 
-    async def activate_limits(self, *, version: int, digest: str, limits: Mapping[str, Any]) -> dict[str, Any]:
-        """Put published limits in force; LimitsError when they cannot be used."""
-        self._loop.apply(
-            self._loop.kernel.activate_limits(time.time_ns(), version=version, digest=digest, limits=limits)
-        )
+    async def activate_limits(
+        self, *, version: int, digest: str, limits: Mapping[str, Any], signature: str
+    ) -> dict[str, Any]:
+        """Put published limits in force on a message's word; LimitsError when they cannot be used.
+
+        A message may be late, so one with a version below that in force changes nothing: the tables decide.
+        """
+        if version >= self._loop.kernel.books.limits_version:
+            self._looked = time.monotonic_ns()
+            self._take_limits({"version": version, "digest": digest, "limits": limits, "signature": signature})
         await self._loop.journal.commit()
         return {"version": self._loop.kernel.books.limits_version}
 
     async def start_run(self, *, plan: Mapping[str, Any]) -> dict[str, Any]:
         """Start a run's strategy; RunError, StrategyError or ValueError when it cannot be."""
         async with self._runs:
-            await self._loop.start_run(plan)
+            self._looked = time.monotonic_ns()
+            await self._start(plan)
         await self._loop.journal.commit()
         return {"run_id": str(plan["run_id"]), "running": True}
 
     async def stop_run(self, *, run_id: str, reason: str) -> dict[str, Any]:
         """Stop a run and cancel its orders; one that is not on is already stopped."""
         async with self._runs:
+            self._looked = time.monotonic_ns()
             run = self._loop.kernel.books.run
             if run is not None and run.run_id == run_id:
                 self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason))
@@ -87,17 +98,36 @@ class Control:
 
     # -- poll
 
+    async def follow(self, desired: Desired) -> dict[str, Any]:
+        """Take a look at the tables on behalf of a command; the answer tells what holds now, durably."""
+        await self.take(desired)
+        await self._loop.journal.commit()
+        books = self._loop.kernel.books
+        run_id = books.run.run_id if books.run is not None else ""
+        return {"run_id": run_id, "version": books.limits_version, "problem": self.problem}
+
     async def take(self, desired: Desired) -> None:
-        """Bring the loop to what the tables say; what cannot be done is told once and tried again."""
-        problem = ""
+        """Bring the loop to what the tables say; what cannot be done is told once and tried again.
+
+        A look that began before the last one taken changes nothing. What is wrong with the limits keeps no run from
+        being stopped.
+        """
+        if desired.looked < self._looked:
+            return
+        self._looked = desired.looked
+        problems: list[str] = []
         try:
             if desired.control is not None:
                 self._take_control(desired.control)
             if desired.limits is not None:
                 self._take_limits(desired.limits)
-            await self._take_runs(desired.runs)
         except REFUSALS as error:
-            problem = f"{type(error).__name__}: {error}"
+            problems.append(f"{type(error).__name__}: {error}")
+        try:
+            await self._take_runs(desired)
+        except REFUSALS as error:
+            problems.append(f"{type(error).__name__}: {error}")
+        problem = "; ".join(problems)
         if problem and problem != self.problem:
             log.error("what is wanted cannot be done", problem=problem)
         self.problem = problem
@@ -119,15 +149,34 @@ class Control:
 
     def _take_limits(self, wanted: Mapping[str, Any]) -> None:
         """New limits are activated, those in force confirmed: an unconfirmed snapshot closes the gate in time."""
+        self._check_published(wanted)
         self._loop.apply(
             self._loop.kernel.activate_limits(
                 time.time_ns(), version=wanted["version"], digest=wanted["digest"], limits=wanted["limits"]
             )
         )
 
-    async def _take_runs(self, plans: Sequence[Mapping[str, Any]]) -> None:
+    def _check_published(self, wanted: Mapping[str, Any]) -> None:
+        """LimitsError unless these are limits that the control plane signed, and no second ones of their version."""
+        version, digest, books = int(wanted["version"]), str(wanted["digest"]), self._loop.kernel.books
+        if limits_digest(wanted["limits"]) != digest:
+            raise LimitsError("digest", f"limits {version} do not have the digest {digest}; they were changed")
+        if not is_signed(self._loop.config.limits_key, version, digest, str(wanted.get("signature") or "")):
+            raise LimitsError("signature", f"limits {version} were not signed by the control plane; publish new ones")
+        if books.limits_version == version and books.limits_digest != digest:
+            raise LimitsError("digest", f"limits {version} hold with the digest {books.limits_digest}, was {digest}")
+
+    async def _start(self, plan: Mapping[str, Any]) -> None:
+        if str(plan["run_id"]) in self._loop.kernel.books.stopped_runs:
+            raise RunError(f"run {plan['run_id']} was stopped, which is final; start a new run")
+        await self._loop.start_run(plan)
+
+    async def _take_runs(self, desired: Desired) -> None:
         """Start what is wanted and stop what twice was not: a run may be started while the tables were being read."""
         async with self._runs:
+            if desired.looked < self._looked:
+                return
+            plans = desired.runs
             run = self._loop.kernel.books.run
             wanted = {str(plan["run_id"]): plan for plan in plans}
             if run is not None and run.run_id not in wanted:
@@ -139,4 +188,4 @@ class Control:
                 run = None
             self._absent = 0
             if run is None and plans:
-                await self._loop.start_run(plans[0])
+                await self._start(plans[0])

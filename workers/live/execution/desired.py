@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -22,12 +23,24 @@ log = structlog.get_logger(__name__)
 
 
 def read(venue: str) -> Desired:
-    """One look at the tables."""
+    """One look at the tables; DatabaseError when they cannot be read."""
+    looked = time.monotonic_ns()
     try:
         control = desired_control(venue)
     except NotFound:
         control = None
-    return Desired(control=control, limits=active_limits(), runs=desired_runs(venue))
+    return Desired(looked=looked, control=control, limits=active_limits(), runs=desired_runs(venue))
+
+
+def look(venue: str) -> Desired | None:
+    """One look from a task's thread; None while PostgreSQL is away."""
+    try:
+        close_old_connections()
+        return read(venue)
+    except DatabaseError as error:
+        log.warning("control plane's tables cannot be read; trusting the message", error=str(error))
+        connection.close()
+        return None
 
 
 class DesiredPoll:

@@ -132,6 +132,8 @@ class Gateway:
         if type(effect) is Journal:
             self._journal.append((effect.event,))
             self._commit_later()
+        elif type(effect) is Cancel and self._withdraw(effect):
+            return
         elif type(effect) is Send or type(effect) is Cancel:
             self._waiting.append(_Waiting(effect, self._journal.position.seq, cause, time.perf_counter_ns()))
             self._urgent.set()
@@ -223,6 +225,15 @@ class Gateway:
 
     def _not_sent(self, intent: OrderIntended, detail: str) -> None:
         self._host.report(OrderNotSent(ts=time.time_ns(), client_id=intent.client_id, detail=detail))
+
+    def _withdraw(self, cancel: Cancel) -> bool:
+        """Keep an order that is to be cancelled from leaving at all; False when it left already."""
+        for waiting in self._waiting:
+            if type(waiting.effect) is Send and waiting.effect.intent.client_id == cancel.client_id:
+                self._waiting.remove(waiting)
+                self._not_sent(waiting.effect.intent, f"cancelled before it was sent: {cancel.reason}")
+                return True
+        return False
 
     def drop_waiting(self, reason: str) -> None:
         """Let no order out that was decided before now: what was known then is not to be traded on."""

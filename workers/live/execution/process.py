@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from apps.audit.services.keys import signing_key
 from controlplane.celery import app
 from controlplane.environment import words
 from workers.adapters.forecast_client import ForecastClient
@@ -30,6 +31,7 @@ def config_from_settings() -> LoopConfig:
         venue_url=settings.GEKKO_VENUE_URL if settings.GEKKO_MODE == "paper" else None,
         api_key=settings.GEKKO_VENUE_API_KEY,
         api_secret=settings.GEKKO_VENUE_API_SECRET,
+        limits_key=signing_key().public_key().public_bytes_raw(),
         symbols=tuple(words("GEKKO_SYMBOLS", [])),
     )
 

@@ -71,6 +71,7 @@ class Reconciler:
         self._settle_after_ns = settle_after_ns
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
+        self._missing: set[str] = set()
         self.late_fills = 0
         """Fills adopted here although the account stream had had seconds to report them."""
 
@@ -81,7 +82,9 @@ class Reconciler:
         try:
             found = await self._venue.query(order.symbol, order.client_id)
         except OrderNotFound as error:
+            self._missing.add(order.client_id)
             return self._settle_missing(order, str(error))
+        self._missing.discard(order.client_id)
         if found.status is OrderStatus.REJECTED:
             code, message = "REJECTED", "rejected by the venue"
             self._report(OrderRejected(ts=self._clock(), client_id=order.client_id, code=code, message=message))
@@ -163,13 +166,14 @@ class Reconciler:
             self._report(BalanceAdopted(ts=now, asset=asset, total=total))
 
     async def _compare_orders(self) -> list[str]:
+        self._missing.clear()
         for order in self._books.open_orders():
             if not self._in_flight(order.client_id):
                 await self._settle_patiently(order)
         breaks = [
             f"order {order.client_id} is {order.status.value} here and unknown at the venue"
             for order in self._books.open_orders()
-            if order.status in UNSETTLED and not self._in_flight(order.client_id)
+            if (order.status in UNSETTLED or order.client_id in self._missing) and not self._in_flight(order.client_id)
         ]
         for found in await self._venue.open_orders():
             if not is_ours(found.client_id) or self._in_flight(found.client_id):
