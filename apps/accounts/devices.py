@@ -74,7 +74,9 @@ class TotpDevice(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
             self.set_last_used_timestamp(commit=False)
             self.save()
             return True
-        self.throttle_increment(commit=True)
+        # A right code sent twice, as by a double click, is refused but is no guess.
+        if not self.was_used(token):
+            self.throttle_increment(commit=True)
         return False
 
     def was_used(self, token: str) -> bool:

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from apps.accounts.permissions import Capability, require
 from apps.audit.services import record
-from apps.core.context import Context
+from apps.core.context import ActorKind, Context
 from apps.core.errors import IllegalTransition, Invalid, NotFound
 from apps.core.outbox import publish
 from apps.fleet import public
@@ -211,16 +211,28 @@ def record_load(
     error: str = "",
 ) -> ModelLoad:
     """Keep how loading a model on a device went; only a warm model with its known answers counts as READY."""
+    if ctx.actor.kind is not ActorKind.SERVICE:
+        _require_manage(ctx, digest)
     model = _locked_model(digest)
     device = Device.objects.filter(node_id=node_id, kind=kind, index=index).first()
     if device is None:
         raise NotFound(f"node {node_id} has no device {kind}:{index}", node=str(node_id), device=f"{kind}:{index}")
     state = LoadState.READY if golden_ok and warm_ms is not None and not error else LoadState.FAILED
+    known = ModelLoad.objects.filter(device=device, model=model).first()
     load, _ = ModelLoad.objects.update_or_create(
         device=device,
         model=model,
         defaults={"state": state, "golden_ok": golden_ok, "warm_ms": warm_ms, "error": error, "at": ctx.now()},
     )
+    if known is None or known.state != state:
+        record(
+            ctx,
+            event="fleet.load.ready" if state == LoadState.READY else "fleet.load.failed",
+            object_type="model",
+            object_id=digest,
+            before={"state": known.state if known else ""},
+            after={"state": state.value, "node": str(node_id), "device": f"{kind}:{index}", "error": error},
+        )
     return load
 
 

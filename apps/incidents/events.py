@@ -10,5 +10,6 @@ EVENTS: Final[dict[str, str]] = {
     "incidents.incident.resolved": "An incident was resolved",
     "incidents.incident.noted": "A note was added to an incident",
     "incidents.incident.cleared": "The source of an incident cleared",
+    "incidents.incident.escalated": "An open incident became more severe",
     "incidents.incident.returned": "The source of an incident failed again",
 }

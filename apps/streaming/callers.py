@@ -30,6 +30,7 @@ def caller_of(session_key: str | None, address: str) -> Context | None:
     request.user = get_user(request)
     # The pages' own middleware, so that pages and sockets can never differ in what they call verified.
     OTPMiddleware(lambda _request: None)(request)
-    if verified_session(request) is None:
+    # An open socket is no sign of a person: it does not keep the session from idling out.
+    if verified_session(request, seen=False) is None:
         return None
     return context_of(request)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from controlplane import environment as env
 from controlplane import secrets
 from controlplane.embedded.postgres import DATABASE, ROLE, socket_folder
@@ -129,7 +132,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _VALKEY_PASSWORD = secrets.text_secret(SECRETS, "valkey_password")
 REDIS_URL = env.text("REDIS_URL", f"redis://:{_VALKEY_PASSWORD}@127.0.0.1:{GEKKO_VALKEY_PORT}/0")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Requests ask it: one that does not answer must cost them half a second at most, without further tries.
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 0)},
+    }
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",

@@ -110,6 +110,8 @@ def test_a_used_or_wrong_code_buys_nothing() -> None:
     grant(who.context(), code=code, **RESUME)
     with pytest.raises(WrongCode, match="used already"):
         grant(who.context(), code=code, **RESUME)
+    with pytest.raises(WrongCode, match="not right"):
+        grant(who.context(), code="x", **RESUME)
     with pytest.raises(Throttled):
         grant(who.context(), code=who.code(1), **RESUME)
     assert StepUpGrant.objects.count() == 1
@@ -255,3 +257,21 @@ def test_a_new_set_of_recovery_codes_ends_the_old_one() -> None:
     RecoveryCodeDevice.objects.update(throttling_failure_count=0)
     with pytest.raises(WrongCode):
         use_recovery_code(who.context(), user=who.user, code=who.recovery_codes[0])
+
+
+def test_a_right_code_sent_again_is_refused_but_counts_as_no_miss() -> None:
+    who = make_person("ada")
+    code = who.fresh_code()
+    grant(who.context(), code=code, **RESUME)
+    for _ in range(4):
+        with pytest.raises(WrongCode, match="used already"):
+            grant(who.context(), code=code, **RESUME)
+    assert TotpDevice.objects.get(user=who.user).throttling_failure_count == 0
+
+
+def test_a_wrong_code_for_a_new_authenticator_is_recorded() -> None:
+    who = make_person("ada")
+    begun = begin_totp(who.context(), user=who.user)
+    with pytest.raises(WrongCode):
+        confirm_totp(who.context(), user=who.user, device_id=begun.device_id, code="x")
+    assert AuditEntry.objects.latest("seq").event == "accounts.totp.refused"

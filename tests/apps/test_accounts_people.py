@@ -177,3 +177,11 @@ def test_people_over_rest() -> None:
     assert [row["username"] for row in browser.get("/api/v1/users/").json()["results"]] == ["new", "root"]
     assert browser.get(path)["ETag"] == '"4"'
     assert signed_in(make_person("vic")).get("/api/v1/users/").status_code == 403
+
+
+def test_wrong_present_passwords_are_recorded_and_have_to_wait() -> None:
+    browser = signed_in(make_person("ada"))
+    body = {"old": "wrong", "new": "another good long phrase"}
+    codes = [browser.send("/api/v1/auth/password/", body).status_code for _ in range(8)]
+    assert (codes[0], codes[-1]) == (400, 429)
+    assert AuditEntry.objects.filter(event="accounts.sign_in.refused", outcome="denied").exists()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps.accounts.models import TotpDevice, UserSession
 from apps.accounts.services.factors import check_totp
 from apps.audit.models import AuditEntry
 from apps.core.errors import WrongCode
+from apps.streaming.callers import caller_of
 from tests.factories.people import PASSWORD, Browser, make_person, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -137,3 +140,13 @@ def test_one_code_serves_one_of_two_simultaneous_requests() -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["accepted", "refused"]
+
+
+def test_an_open_socket_does_not_keep_a_session_from_idling_out() -> None:
+    browser = signed_in(make_person("ada"))
+    before = timezone.now() - timedelta(minutes=5)
+    UserSession.objects.update(last_seen_at=before)
+    assert caller_of(browser.session.session_key, "127.0.0.1") is not None
+    assert UserSession.objects.get().last_seen_at == before
+    assert browser.get("/api/v1/auth/sessions/").status_code == 200
+    assert UserSession.objects.get().last_seen_at > before

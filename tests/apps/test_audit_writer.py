@@ -179,3 +179,33 @@ def test_a_refusal_after_an_entry_of_the_same_transaction_fails_loudly() -> None
     with pytest.raises(AuditUnavailable, match="locked"):
         wrong_order()
     assert AuditEntry.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_refusals_do_not_wait_for_each_other_in_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    pool = {"min_size": 0, "max_size": 2, "timeout": 4}
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pool)
+    failures: list[BaseException] = []
+
+    def refuse() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                record_denied(service_context("test"), event=EVENT, object_type="user", object_id="1", reason="no")
+        except Exception as error:  # noqa: BLE001 - shown by the assertion
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=refuse) for _ in range(48)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        connection.close_pool()
+        monkeypatch.undo()
+    assert failures == []
+    assert assert_chain() == 48

@@ -168,3 +168,11 @@ def test_a_load_on_an_unknown_device_is_refused(ctx: Context, node_id: UUID) -> 
     model(ctx)
     with pytest.raises(NotFound, match="no device mps:0"):
         services.record_load(ctx, node_id=node_id, kind="mps", index=0, digest=DIGEST, golden_ok=True)
+
+
+def test_a_load_is_recorded_when_it_turns_and_only_then(ctx: Context, node_id: UUID) -> None:
+    services.record_probe(ctx, node_id=node_id, devices=[cpu()])
+    model(ctx)
+    for _ in range(2):
+        services.record_load(ctx, node_id=node_id, kind="cpu", index=0, digest=DIGEST, golden_ok=True, warm_ms=3.0)
+    assert AuditEntry.objects.filter(event="fleet.load.ready").count() == 1

@@ -332,3 +332,11 @@ def test_what_cannot_be_recorded_now_is_handled_later(monkeypatch: pytest.Monkey
         patch.setattr("apps.incidents.services.lifecycle.audit.record", refuse)
         assert services.sweep(CTX) == 0
     assert services.sweep(CTX) == 1
+
+
+def test_a_rise_in_severity_is_written_down_once() -> None:
+    first = raised()
+    raised(severity="critical")
+    raised(severity="critical")
+    assert list(first.timeline.values_list("kind", flat=True)).count("escalated") == 1
+    assert AuditEntry.objects.filter(event="incidents.incident.escalated").count() == 1

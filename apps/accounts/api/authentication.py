@@ -20,22 +20,23 @@ SESSION_ID: Final = "gekko_session"
 """Where a Django session keeps the id of its ``UserSession``."""
 
 
-def verified_session(request: HttpRequest) -> UserSession | None:
+def verified_session(request: HttpRequest, *, seen: bool = True) -> UserSession | None:
     """The live, second-factor-verified session of ``request``, looked up once; None for everybody else."""
     if not hasattr(request, "gekko_session"):
-        request.gekko_session = _find_session(request)  # type: ignore[attr-defined]  # Django's place for such values
+        request.gekko_session = _find_session(request, seen=seen)  # type: ignore[attr-defined]  # Django's place for such values
     found: UserSession | None = getattr(request, "gekko_session", None)
     return found
 
 
-def _find_session(request: HttpRequest) -> UserSession | None:
+def _find_session(request: HttpRequest, *, seen: bool) -> UserSession | None:
     user: Any = getattr(request, "user", None)
     if user is None or not user.is_authenticated or not user.is_active:
         return None
     verified = getattr(user, "is_verified", None)
     if verified is None or not verified():
         return None
-    row = live_session(bare_context(request), user=user, session_id=request.session.get(SESSION_ID, ""))
+    key = request.session.get(SESSION_ID, "")
+    row = live_session(bare_context(request), user=user, session_id=key, seen=seen)
     if row is None or row.session_key != request.session.session_key:
         return None
     return row

@@ -92,6 +92,13 @@ def confirm_totp(ctx: Context, *, user: User, device_id: int, code: str) -> Totp
         raise Conflict("this authenticator is confirmed already")
     wait_if_throttled(ctx, device, user)
     if django_otp.verify_token(user, device.persistent_id, code) is None:
+        record_denied(
+            ctx,
+            event="accounts.totp.refused",
+            object_type="user",
+            object_id=str(user.pk),
+            reason="the code of the new authenticator is not right",
+        )
         raise WrongCode("the code is not right; check that the authenticator shows the new entry", reason="wrong")
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)

@@ -17,6 +17,7 @@ from apps.accounts.models import ApiToken, RoleAssignment, User
 from apps.accounts.permissions import Capability, require
 from apps.accounts.services.factors import regenerate_recovery_codes
 from apps.accounts.services.sessions import end_all_sessions
+from apps.accounts.services.sign_in import check_present_password
 from apps.audit.services import record
 from apps.core.context import Context
 from apps.core.errors import Conflict, Invalid, NotFound
@@ -171,9 +172,8 @@ def disable_user(ctx: Context, *, user_id: UUID | str) -> User:
 
 
 def change_password(ctx: Context, *, user: User, old: str, new: str) -> User:
-    """Change one's own password; every other session ends. Raises Invalid."""
-    if not user.check_password(old):
-        raise Invalid("the present password is not right", field="old")
+    """Change one's own password; every other session ends. Raises Invalid, Throttled."""
+    check_present_password(ctx, user=user, password=old)
     check_password_strength(new, user)
     with transaction.atomic():
         user = locked_user(user.pk)

@@ -56,8 +56,8 @@ def open_session(ctx: Context, *, user: User, session_key: str, mfa: str, user_a
     return row
 
 
-def live_session(ctx: Context, *, user: User, session_id: str) -> UserSession | None:
-    """The session when it is neither ended nor expired; an expired one is ended here. Counts as being seen."""
+def live_session(ctx: Context, *, user: User, session_id: str, seen: bool = True) -> UserSession | None:
+    """The session when it is neither ended nor expired; an expired one is ended here. ``seen``: a person acts."""
     row = UserSession.objects.select_related("user").filter(pk=_uuid(session_id), user=user).first()
     if row is None or row.ended_at is not None:
         return None
@@ -66,7 +66,7 @@ def live_session(ctx: Context, *, user: User, session_id: str) -> UserSession | 
         reason = "too old" if now >= row.expires_at else "idle"
         end_sessions(ctx, user=user, sessions=[row], event="accounts.session.expired", reason=reason)
         return None
-    if now - row.last_seen_at >= SEEN_EVERY:
+    if seen and now - row.last_seen_at >= SEEN_EVERY:
         UserSession.objects.filter(pk=row.pk).update(last_seen_at=now)
     return row
 

@@ -17,7 +17,7 @@ from apps.accounts.models import SignInThrottle, User
 from apps.accounts.services.factors import check_totp
 from apps.audit.services import record, record_denied
 from apps.core.context import Context
-from apps.core.errors import SignInRefused, Throttled
+from apps.core.errors import Invalid, SignInRefused, Throttled
 
 PENDING_LIFETIME = timedelta(minutes=5)
 """Between the password and the code."""
@@ -42,6 +42,18 @@ def sign_in_password(ctx: Context, *, username: str, password: str) -> User:
     with transaction.atomic():
         record(ctx, event="accounts.sign_in.password_accepted", object_type="user", object_id=str(user.pk), after=None)
     return user
+
+
+def check_present_password(ctx: Context, *, user: User, password: str) -> None:
+    """A signed-in person's own password, with the same wait after misses as at sign-in. Raises Invalid, Throttled."""
+    name = user.get_username()
+    pair = _pair(name, ctx.ip)
+    _wait_if_throttled(ctx, pair, name)
+    if not check_password(password, user.password):
+        _count_failure(ctx, pair)
+        _denied(ctx, "accounts.sign_in.refused", name, "the present password is not right")
+        raise Invalid("the present password is not right", field="old")
+    SignInThrottle.objects.filter(pk=pair).delete()
 
 
 def verify_second_factor(ctx: Context, *, user: User, code: str) -> TotpDevice:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from apps.audit.domain.canonical import GENESIS, Entry, chain_hash, clean_text, plain_json
 from apps.audit.domain.merkle import Frontier
@@ -22,6 +22,8 @@ from apps.core.context import Context
 from apps.core.errors import Unavailable
 
 DENIAL_LOCK_TIMEOUT_MS: Final = 3000
+DENIAL_TURN_S: Final = 5.0
+_DENIAL_TURN: Final = threading.Lock()
 OUTCOMES: Final = frozenset({"success", "failure", "denied"})
 
 
@@ -146,10 +148,30 @@ def _in_test_transaction() -> bool:
 
 
 def _apart(write: Callable[[], None]) -> None:
+    """Write outside the pool, one at a time: callers hold its connections, and would wait for each other there."""
     failure: list[BaseException] = []
+    if not _DENIAL_TURN.acquire(timeout=DENIAL_TURN_S):
+        raise AuditUnavailable("a refusal could not be recorded: too many others are being recorded")
+    try:
+        _run_apart(write, failure)
+    finally:
+        _DENIAL_TURN.release()
+    if failure:
+        if isinstance(failure[0], OperationalError):
+            raise AuditUnavailable(
+                "a refusal could not be recorded: the audit chain is locked, perhaps by this very transaction"
+            ) from failure[0]
+        raise failure[0]
+
+
+def _run_apart(write: Callable[[], None], failure: list[BaseException]) -> None:
+    settings = connection.settings_dict
+    options = {name: value for name, value in settings["OPTIONS"].items() if name != "pool"}
 
     def run() -> None:
         try:
+            connections["default"] = connections.create_connection("default")
+            connections["default"].settings_dict = {**settings, "OPTIONS": options}
             with transaction.atomic():
                 with connection.cursor() as cursor:
                     cursor.execute(f"SET LOCAL lock_timeout = {DENIAL_LOCK_TIMEOUT_MS}")
@@ -162,9 +184,3 @@ def _apart(write: Callable[[], None]) -> None:
     thread = threading.Thread(target=run, name="audit-denial")
     thread.start()
     thread.join()
-    if failure:
-        if isinstance(failure[0], OperationalError):
-            raise AuditUnavailable(
-                "a refusal could not be recorded: the audit chain is locked, perhaps by this very transaction"
-            ) from failure[0]
-        raise failure[0]

@@ -6,9 +6,11 @@ two windows a caller may for a moment have twice its rate, which these limits al
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final
 
+import redis
 from django.conf import settings
 from django.core.cache import cache
 from rest_framework.request import Request
@@ -25,6 +27,9 @@ RATES: Final[dict[str, str]] = {
     "address": "3000/min",
 }
 """Reads and writes count per user or token; ``address`` counts all callers of one address together."""
+_AWAY_S: Final = 5.0
+_LOG: Final = logging.getLogger(__name__)
+_away_until = 0.0
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -77,7 +82,23 @@ class CallerThrottle(AddressThrottle):
 
 
 def _count(key: str, seconds: int) -> int:
-    """One more in this window; the number so far."""
+    """One more in this window; the number so far.
+
+    While the cache is away nothing counts: the brakes on passwords and codes are in the database, and a halt must
+    not wait. It is asked again, and its absence logged again, every few seconds only.
+    """
+    global _away_until  # noqa: PLW0603 - one cache, and one memory of its absence, for the whole process
+    if time.monotonic() < _away_until:
+        return 0
+    try:
+        return _counted(key, seconds)
+    except (redis.RedisError, OSError) as error:
+        _away_until = time.monotonic() + _AWAY_S
+        _LOG.warning("requests are not counted: the cache does not answer: %s", error)
+        return 0
+
+
+def _counted(key: str, seconds: int) -> int:
     try:
         return cache.incr(key)
     except ValueError:

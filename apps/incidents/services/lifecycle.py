@@ -172,8 +172,12 @@ def _seen_again(ctx: Context, incident: Incident, values: dict[str, Any]) -> Inc
     incident.count += 1
     incident.last_seen_at, incident.source_cleared_at = ctx.now(), None
     incident.detail, incident.evidence = values["detail"], values["evidence"]
+    before = incident.severity
     if values["severity"] == Severity.CRITICAL:
         incident.severity = Severity.CRITICAL
+    if incident.severity != before:
+        _finish(ctx, incident, verb="escalated", text=f"{before} -> {Severity.CRITICAL.value}: {incident.detail}")
+        return incident
     if returned:
         _finish(ctx, incident, verb="returned", text=incident.detail)
         return incident
