@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.validation import validate_schema
@@ -44,3 +46,10 @@ def test_every_operation_tells_of_problems_and_of_keys(document: dict[str, Any])
 
 def test_the_schema_is_not_for_everybody() -> None:
     assert Client().get("/api/v1/schema/").status_code == 401
+
+
+def test_the_written_document_is_the_present_one(tmp_path: Path) -> None:
+    """After a change of the API: ``make schema``."""
+    written = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+    call_command("spectacular", file=str(tmp_path / "now.yaml"))
+    assert (tmp_path / "now.yaml").read_text() == written.read_text()

@@ -205,7 +205,8 @@ def test_many_refusals_do_not_wait_for_each_other_in_the_pool(monkeypatch: pytes
         for thread in threads:
             thread.join()
     finally:
-        connection.close_pool()
+        pooled: Any = connection
+        pooled.close_pool()
         monkeypatch.undo()
     assert failures == []
     assert assert_chain() == 48
