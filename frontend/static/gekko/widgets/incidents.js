@@ -75,7 +75,7 @@ async function change(row, verb, comment) {
 
 const PICK = { open, triggered: (row) => row.state === "triggered", resolved: (row) => !open(row), all: () => true };
 const EMPTY = {
-  open: { title: "No open incidents", text: "Everything that went wrong has been resolved." },
+  open: { title: "No open incidents", text: "Nothing needs attention." },
   triggered: { title: "All acknowledged", text: "Every open incident has somebody on it." },
   resolved: { title: "None resolved yet", text: "Resolved incidents stay here with their timeline." },
   all: { title: "No incidents yet", text: "What goes wrong will be listed here." },

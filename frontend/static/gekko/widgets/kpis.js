@@ -72,7 +72,7 @@ function showFeed(rows, show) {
   const states = [...new Set(rows.map((row) => row.state))].join(", ").toLowerCase();
   const worst = ages.length ? Math.max(...ages) : null;
   const tone = { stale: "warn", dead: "bad" }[level(worst)] || "";
-  show("feed", worst === null ? DASH : span(worst), rows.length ? `${rows.length} instruments, ${states}` : "no instrument", tone);
+  show("feed", worst === null ? DASH : span(worst), rows.length ? `${rows.length} ${rows.length === 1 ? "instrument" : "instruments"}, ${states}` : "no instrument", tone);
 }
 
 function showOrders(rows, show) {
@@ -86,7 +86,7 @@ function showOrders(rows, show) {
 function showIncidents(rows, show) {
   const open = rows.filter((row) => row.state !== "resolved");
   const fresh = open.filter((row) => row.state === "triggered").length;
-  show("incidents", number(open.length, 0), fresh ? `${fresh} not acknowledged` : "all acknowledged", fresh ? "bad" : "");
+  show("incidents", number(open.length, 0), fresh ? `${fresh} not acknowledged` : open.length ? "all acknowledged" : "none", fresh ? "bad" : "");
 }
 
 function showPath(show) {
