@@ -47,6 +47,12 @@ def test_two_steps_sign_a_person_in() -> None:
     assert (row.actor_name, row.ip) == ("ada", "127.0.0.1")
 
 
+def test_the_entry_of_a_sign_in_says_that_the_second_factor_was_passed() -> None:
+    signed_in(make_person("ada", "operator"))
+    entry = AuditEntry.objects.get(event="accounts.sign_in.succeeded")
+    assert (entry.actor_name, entry.mfa) == ("ada", "otp")
+
+
 def test_the_csrf_token_is_checked_before_there_is_a_session() -> None:
     make_person("ada")
     answer = Browser().generic("POST", SIGN_IN, "{}", content_type="application/json")

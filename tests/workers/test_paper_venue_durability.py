@@ -89,7 +89,7 @@ async def place_until_it_dies(venue: Running, prefix: str, answered: dict[str, i
     for number in count():
         client_id = f"{prefix}-{number}"
         try:
-            status, body = await venue.order(newClientOrderId=client_id, quantity="0.001", **kinds[number % 3])
+            status, body = await venue.order(newClientOrderId=client_id, quantity="0.0002", **kinds[number % 3])
         except (aiohttp.ClientError, OSError):
             return
         assert status == 200, body

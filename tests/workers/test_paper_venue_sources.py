@@ -146,7 +146,8 @@ async def test_a_recording_has_candlesticks_at_once_and_continues_where_it_was(t
 
     (count, price), (again, later) = await bars_and_price(), await bars_and_price()
     assert count >= 60
-    assert again >= count
+    # The second that the pre-roll begins in may count or not.
+    assert again >= count - 1
     assert abs(later - price) < 20
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 from types import ModuleType
@@ -16,7 +17,7 @@ from django.db import transaction
 from apps.accounts.models import User, UserSession
 from apps.accounts.permissions import Capability, require
 from apps.audit.services import record
-from apps.core.context import Context
+from apps.core.context import Context, MfaLevel
 from apps.core.errors import NotFound
 from apps.core.outbox import publish
 
@@ -47,7 +48,7 @@ def open_session(ctx: Context, *, user: User, session_key: str, mfa: str, user_a
             expires_at=now + ABSOLUTE,
         )
         record(
-            ctx,
+            replace(ctx, mfa=MfaLevel.OTP),
             event="accounts.sign_in.succeeded",
             object_type="session",
             object_id=str(row.pk),

@@ -138,7 +138,7 @@ function proof(run) {
     el("p", { class: `verdict ${run.ok ? "good" : "bad"}`, role: "status" }, verdict),
     facts([
       ["Verified", `${dateTime(run.finished_at)} UTC by ${run.by}`],
-      ["Checkpoints", `${number(run.checkpoints, 0)} signatures hold`],
+      ["Checkpoints", `${number(run.checkpoints, 0)} signatures hold, in the database and in the file`],
       ["Root", String(run.root).slice(0, 24)],
     ]),
   );
