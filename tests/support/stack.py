@@ -196,6 +196,10 @@ class Stack:
         return found
 
     def pid(self, name: str) -> int:
+        """The process as it runs now; one that is between its end and its restart is waited for."""
+        return eventually(lambda: self._recorded(name), f"{name} runs")
+
+    def _recorded(self, name: str) -> int:
         return int(self.processes()[name]["pid"])
 
     def signal(self, name: str, number: signal.Signals) -> int:
@@ -214,7 +218,7 @@ class Stack:
         """Wait until the supervisor started the process again and it answers; returns its pid."""
 
         def fresh() -> int:
-            pid = self.pid(name)
+            pid = self._recorded(name)
             return pid if pid != old_pid and psutil.pid_exists(pid) and self.healthy(name) else 0
 
         return eventually(fresh, f"{name} started again", seconds)
