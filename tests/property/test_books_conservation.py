@@ -198,6 +198,19 @@ def test_stepwise_valuation_equals_a_fresh_one(journal: list[e.JournalEvent], at
     assert stepwise == (fresh.value, fresh.gross, fresh.unmarked, fresh.equity)
 
 
+def test_a_short_covered_by_adopted_atoms_moves_with_the_mark_until_they_are_priced() -> None:
+    books = Books()
+    valuation = Valuation(books)
+    for event in opening():
+        books.apply(event)
+    line = books.lines["BTCUSDT"]
+    line.trade(-1, line.value_factor)
+    line.position, line.unpriced = 0, 1
+    for ticks in (1, 77):
+        valuation.mark(line, ticks)
+        assert valuation.value == -ticks * line.value_factor
+
+
 @given(st.lists(st.tuples(sides, lots, prices), min_size=1, max_size=30))
 def test_average_cost_realises_exactly_what_was_gained(trades: list[tuple[Side, int, int]]) -> None:
     line = Line(BTC)

@@ -65,7 +65,8 @@ class Valuation:
             self.gross += worth
             return
         line.mark = ticks
-        if line.position or line.open:
+        # A short that adopted atoms cover is flat and worth something all the same until these have a price.
+        if line.position or line.open or line.unpriced:
             self.refresh(line)
 
     def watch(self, limits: Limits | None) -> str:
