@@ -209,12 +209,12 @@ class Desk:
         self.journal.close()
 
 
-async def within(seconds: float, condition: Callable[[], Any]) -> None:
-    """Wait until ``condition`` holds; fail when it does not in time."""
+async def within(seconds: float, condition: Callable[[], Any], *, pause: float = 0.02) -> None:
+    """Wait until ``condition`` holds, looking every ``pause`` seconds; fail when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"did not happen within {seconds} s"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(pause)
 
 
 def journalled(folder: Path) -> list[JournalEvent]:

@@ -51,9 +51,7 @@ async def fills_after(desk: Desk, count: int) -> None:
 
 async def open_order_of(desk: Desk) -> None:
     """Return in the turn of the event loop that opens an order: it may be filled 2 ms later."""
-    async with asyncio.timeout(10):
-        while not desk.books.open_orders():
-            await asyncio.sleep(0)
+    await within(10, desk.books.open_orders, pause=0)
 
 
 async def test_forecasts_become_fills_and_all_books_agree(
