@@ -19,7 +19,7 @@ test: setup browser ## Run every test
 	@sh tests/run_all.sh
 
 test-fast: setup ## Run the tests that need neither a browser nor the whole stack
-	@$(BIN)/python -m pytest -q -m "not browser and not stack"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not stack"
 
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

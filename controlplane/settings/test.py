@@ -6,8 +6,11 @@ import zlib
 from pathlib import Path
 
 _STATE = os.environ.setdefault("GEKKO_TEST_STATE", str(Path(tempfile.gettempdir()) / "gekko-test"))
+# Two checkouts, and the processes of one run, may test at the same time: each has its own servers, folder and port.
+if _PROCESS := os.environ.get("PYTEST_XDIST_WORKER"):
+    _STATE = f"{_STATE}-{_PROCESS}"
+    del os.environ["GEKKO_VALKEY_PORT"]  # that of the process that handed out the tests
 os.environ["GEKKO_STATE_DIR"] = _STATE
-# Two checkouts may test at the same time: each state folder has its own port.
 os.environ.setdefault("GEKKO_VALKEY_PORT", str(20_000 + zlib.crc32(_STATE.encode()) % 10_000))
 
 from controlplane.settings.base import *  # noqa: F403, E402 - the state folder must be set before base reads it
