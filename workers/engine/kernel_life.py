@@ -1,0 +1,274 @@
+"""What a kernel is made of, and how it begins, recovers, takes a run and lets go of it.
+
+``kernel.Kernel`` adds the inputs: control, market, reports and time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from workers.engine.accounting.books import Books
+from workers.engine.accounting.valuation import Valuation
+from workers.engine.config import KernelConfig
+from workers.engine.desk import Desk
+from workers.engine.events import (
+    FeedChanged,
+    OrderIntended,
+    Record,
+    RunStarted,
+    RunStopped,
+    SessionOpened,
+    TradingStateChanged,
+)
+from workers.engine.forecast_batch import ForecastBatch
+from workers.engine.instruments import Instrument
+from workers.engine.market_state import MarketState
+from workers.engine.ports import Clock, Effects, Resync
+from workers.engine.risk.limits import LimitsError, parse_limits
+from workers.engine.strategy import Strategy, StrategyError, build, overrides
+from workers.engine.vocabulary import FeedState, TradingState
+
+REMEMBERED_INTENTS: Final = 1000
+"""Newest orders of the journal that message rate and duplicate window are told of after a restart."""
+
+
+class RunError(ValueError):
+    """A run that cannot be started: another is on, or its plan names what is not here."""
+
+
+class KernelLife:
+    """State and life of a kernel; see ``kernel``. Not for use from two threads."""
+
+    def __init__(self, config: KernelConfig, clock: Clock | None = None) -> None:
+        self.config = config
+        self.books = Books()
+        self.gaps = 0
+        """How often the process was found to have been paused."""
+        self.forecasts_refused = 0
+        self.forecast_refusal = ""
+        """What was wrong with the last forecast that was refused."""
+        self._clock = clock
+        self._max_pause = config.max_pause_ns
+        self._desk = Desk(config, self.books, clock)
+        self._strategy: Strategy[Any] | None = None
+        self._last_intents: deque[OrderIntended] = deque(maxlen=REMEMBERED_INTENTS)
+        self._due = 0
+        self._breached = False
+        self._interval = 0
+        self._lookback = 0
+        self._batch = ForecastBatch(config.forecast_grace_ns)
+        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
+
+    @property
+    def desk(self) -> Desk:
+        """What the strategy sees."""
+        return self._desk
+
+    @property
+    def valuation(self) -> Valuation:
+        """Books at the newest marks."""
+        return self._desk.valuation
+
+    # -- life
+
+    def recover(self, records: Iterable[Record]) -> None:
+        """Rebuild the books from the whole journal; only on a new kernel, and before ``open_session``."""
+        books = self.books
+        for record in records:
+            books.apply(record.event)
+            if type(record.event) is OrderIntended:
+                self._last_intents.append(record.event)
+        for line in books.lines.values():
+            # A price from before the restart is no price: losses are judged once every position has a fresh mark.
+            line.mark = 0
+        self._desk.valuation = self._desk.risk.valuation = Valuation(books)
+
+    def open_session(
+        self, now: int, *, epoch: int, venue: str, worker: str, instruments: Sequence[Instrument]
+    ) -> Effects:
+        """Take the journal for this process; ``epoch`` must be above every earlier one.
+
+        The run that was on goes on. Limits or a strategy of the journal that this version cannot use any more are left
+        out: without limits nothing is ordered, and a run without its strategy is stopped.
+        """
+        if epoch <= self.books.epoch:
+            raise ValueError(f"expected an epoch above {self.books.epoch}, was {epoch}")
+        self._desk.now = now
+        described = tuple(msgspec.to_builtins(instrument) for instrument in instruments)
+        self._desk.record(SessionOpened(ts=now, epoch=epoch, venue=venue, worker=worker, instruments=described))
+        self._desk.risk.reconciled = False
+        self._desk.adopt_lines()
+        self._resume_limits()
+        self._resume_run(now)
+        return self._effects()
+
+    def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
+        """Start the plan's strategy. The same run again does nothing; RunError or StrategyError say what is wrong."""
+        self._enter(now)
+        run_id = str(plan["run_id"])
+        if self.books.run is not None:
+            if self.books.run.run_id == run_id:
+                return self._effects()
+            raise RunError(f"run {self.books.run.run_id} is on; stop it before starting {run_id}")
+        if run_id in self.books.stopped_runs:
+            raise RunError(f"run {run_id} was stopped, which is final; start a new run")
+        missing = [symbol for symbol in plan["instruments"] if symbol not in self.books.lines]
+        if missing or not plan["instruments"]:
+            raise RunError(f"run {run_id} needs instruments of this venue, was {missing or 'none'}")
+        strategy = build(plan["strategy"], plan["params"])
+        self._desk.record(
+            RunStarted(
+                ts=now,
+                run_id=run_id,
+                release=str(plan["release"]),
+                strategy=plan["strategy"],
+                params=dict(plan["params"]),
+                model_digest=str(plan.get("model_digest") or ""),
+                limits_version=int(plan["limits_version"]),
+                instruments=tuple(plan["instruments"]),
+                interval_ns=int(plan["interval_ns"]),
+            )
+        )
+        self._attach(strategy)
+        return self._effects()
+
+    def stop_run(self, now: int, *, reason: str) -> Effects:
+        """Stop the strategy and cancel all open orders; positions stay as they are."""
+        self._enter(now)
+        if self.books.run is not None:
+            self._cancel_all(f"run stopped: {reason}")
+            self._desk.record(RunStopped(ts=now, run_id=self.books.run.run_id, reason=reason))
+            self._detach()
+        return self._effects()
+
+    # -- inside
+
+    def _effects(self) -> Effects:
+        out = self._desk.out
+        if not out:
+            return ()
+        self._desk.out = []
+        return out
+
+    def _enter(self, now: int) -> None:
+        desk = self._desk
+        if self._clock is not None:
+            desk.entered = self._clock()
+        if self._max_pause and desk.now and abs(now - desk.now) > self._max_pause:
+            self._gap(now)
+        desk.now = now
+        if now >= self._due:
+            self._sample(now)
+
+    def _gap(self, now: int) -> None:
+        desk = self._desk
+        paused = now - desk.now if desk.now else 0
+        self.gaps += 1
+        desk.now = now
+        desk.risk.reconciled = False
+        desk.risk.limits_until = 0
+        desk.risk.next_message = min(desk.risk.next_message, now)
+        self._due = 0
+        for market in desk.markets.values():
+            self._set_feed(market, FeedState.STALE, f"process paused for {paused / 1e9:.1f} s")
+            market.forget()
+        desk.out.append(Resync(paused))
+
+    def _set_feed(self, market: MarketState, state: FeedState, detail: str) -> None:
+        changed = market.feed is not state
+        market.feed = state
+        if not changed:
+            return
+        self._desk.record(FeedChanged(ts=self._desk.now, symbol=market.symbol, state=state, detail=detail))
+        if state is not FeedState.LIVE:
+            self._desk.cancel_open(market.symbol, f"feed {state.value}")
+
+    def _sample(self, now: int) -> None:
+        """Journal the valuation when it is due; the first sample of a UTC day sets what the day's loss counts from."""
+        valuation = self._desk.valuation
+        if self.books.epoch and not valuation.unmarked:
+            self._desk.record(valuation.sample(now))
+            valuation.roll_day()
+            self._due = min(now + self.config.mark_interval_ns, valuation.day_end)
+
+    def _mark(self, market: MarketState, ticks: int) -> None:
+        line = market.line
+        if line.mark != ticks:
+            self._desk.valuation.mark(line, ticks)
+            if line.position:
+                self._watch_loss()
+
+    def _watch_loss(self) -> None:
+        """Halt once when the day's loss or the drawdown reaches its limit; a person who resumes is not halted again."""
+        lost = self._desk.valuation.watch(self._desk.risk.limits)
+        if lost and not self._breached and self.books.state is not TradingState.HALTED:
+            self._desk.record(self._desk.valuation.sample(self._desk.now))
+            self._change_state(TradingState.HALTED, f"{lost} limit reached", "risk", 0)
+        self._breached = bool(lost)
+
+    def _change_state(self, state: TradingState, reason: str, by: str, control_version: int) -> None:
+        self._desk.record(
+            TradingStateChanged(ts=self._desk.now, state=state, reason=reason, by=by, control_version=control_version)
+        )
+        if state is TradingState.HALTED:
+            self._cancel_all(f"halted: {reason}")
+
+    def _cancel_all(self, reason: str) -> None:
+        for order in self.books.open_orders():
+            self._desk.request_cancel(order, reason)
+
+    def _instruments(self) -> list[Instrument]:
+        return [line.instrument for line in self.books.lines.values()]
+
+    def _resume_limits(self) -> None:
+        risk, books = self._desk.risk, self.books
+        if books.limits is not None:
+            try:
+                risk.limits = parse_limits(books.limits_version, books.limits, self._instruments())
+            except LimitsError:
+                risk.limits = None
+        for intent in self._last_intents:
+            risk.note(intent)
+        self._last_intents.clear()
+
+    def _resume_run(self, now: int) -> None:
+        run = self.books.run
+        if run is None:
+            return
+        try:
+            strategy = build(run.strategy, run.params)
+        except StrategyError as error:
+            self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
+        else:
+            self._attach(strategy)
+
+    def _attach(self, strategy: Strategy[Any]) -> None:
+        run = self.books.run
+        self._strategy = strategy
+        self._interval = run.interval_ns if run else 0
+        self._lookback = strategy.lookback
+        self._hear_bar = overrides(strategy, "on_bar")
+        self._hear_top = overrides(strategy, "on_top")
+        self._hear_trade = overrides(strategy, "on_trade")
+        self._hear_timer = overrides(strategy, "on_timer")
+        self._hear_order = overrides(strategy, "on_order")
+        self._mark_traded()
+        strategy.on_start(self._desk)
+
+    def _detach(self) -> None:
+        self._strategy = None
+        self._lookback = self._interval = 0
+        for market in self._desk.markets.values():
+            market.closes.clear()
+            market.bar_end = 0
+        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
+        self._mark_traded()
+
+    def _mark_traded(self) -> None:
+        run = self.books.run
+        for symbol, market in self._desk.markets.items():
+            market.traded = run is not None and symbol in run.instruments
