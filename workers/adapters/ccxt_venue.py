@@ -24,6 +24,7 @@ from workers.adapters.binance.exchange_info import ExchangeInfo, MarketInfo, ins
 from workers.adapters.binance.reports import MS, order_from, submit_reports, trade_from
 from workers.adapters.ccxt_rewire import rewire
 from workers.adapters.venue import (
+    OnLeft,
     OrderNotFound,
     VenueBusy,
     VenueError,
@@ -35,6 +36,7 @@ from workers.adapters.venue import (
 )
 from workers.engine.events import JournalEvent, OrderIntended, OrderNotSent, OrderRejected, OrderUnknown
 from workers.engine.instruments import GridError, Instrument, atoms
+from workers.engine.market.venues import BINANCEUS, PAPER, VenueRules
 from workers.engine.vocabulary import OrderType
 
 UNKNOWN_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
@@ -45,9 +47,6 @@ ORDER_REJECTED: Final = -2010
 DEFAULT_RETRY_S: Final = 5.0
 MIN_WINDOW_MS: Final = 50
 MAX_WINDOW_MS: Final = 5000
-
-OnLeft = Callable[[str, int], None]
-"""Called with the client id and the ``perf_counter`` ns at which the order's bytes went to the operating system."""
 
 _leaving: ContextVar[tuple[str, OnLeft] | None] = ContextVar("leaving", default=None)
 
@@ -136,6 +135,11 @@ class CcxtVenue:
         self._timeout_s = timeout_s
         self._offset_ms = 0
         self._quiet_until = 0.0
+
+    @property
+    def rules(self) -> VenueRules:
+        """The exchange's own, or the paper venue's, which speaks its protocol and does less."""
+        return PAPER if self._url else BINANCEUS
 
     async def open(self) -> None:
         """Make the connection pool; nothing is sent yet."""

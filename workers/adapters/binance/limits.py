@@ -1,53 +1,26 @@
-"""When to try again and how much may be asked: reconnect delays and the REST weight budget. Pure; time is passed in."""
+"""How much may be asked: the REST request budget. Pure; time is passed in."""
 
 from __future__ import annotations
 
-import random
 from typing import Final
+
+from workers.engine.market.reconnect import Backoff
+
+__all__ = ["WINDOW_S", "Backoff", "WeightBudget"]
 
 WINDOW_S: Final = 60.0
 
 
-class Backoff:
-    """Delays between connection attempts.
-
-    The first attempt after a good connection is immediate; then the ceiling doubles from ``base_s`` up to ``cap_s``
-    and the delay is drawn uniformly below it ("full jitter"), so that many clients do not return together.
-    """
-
-    def __init__(self, rng: random.Random, *, base_s: float = 0.5, cap_s: float = 30.0) -> None:
-        self._rng = rng
-        self._base_s = base_s
-        self._cap_s = cap_s
-        self.failures = 0
-
-    @property
-    def ceiling_s(self) -> float:
-        """The longest that the next delay can be."""
-        if not self.failures:
-            return 0.0
-        return min(self._cap_s, self._base_s * 2.0 ** min(self.failures - 1, 32))
-
-    def next_delay(self) -> float:
-        """Seconds to wait before the next attempt; counts as a failure until ``reset``."""
-        ceiling = self.ceiling_s
-        self.failures += 1
-        return self._rng.uniform(0.0, ceiling)
-
-    def reset(self) -> None:
-        """The connection has proven good: the next attempt is immediate again."""
-        self.failures = 0
-
-
 class WeightBudget:
-    """Request weight used in the venue's minute, and how long to hold back.
+    """Request weight used in the venue's window (a minute at Binance), and how long to hold back.
 
     The venue's own count (header ``X-MBX-USED-WEIGHT-1M``) overrides ours, because other clients share the address.
     Times are seconds of any monotonic clock.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, window_s: float = WINDOW_S) -> None:
         self.limit = limit
+        self.window_s = window_s
         self.used = 0
         self._window_start = float("-inf")
         self._blocked_until = float("-inf")
@@ -77,4 +50,4 @@ class WeightBudget:
 
     def _left(self, now_s: float) -> float:
         """Seconds left of the window."""
-        return self._window_start + WINDOW_S - now_s
+        return self._window_start + self.window_s - now_s

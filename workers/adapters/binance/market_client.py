@@ -44,10 +44,10 @@ from workers.adapters.binance.frames import (
     FrameError,
     stream_name,
 )
-from workers.adapters.binance.limits import Backoff
 from workers.adapters.binance.rest_client import LOOPBACK_HOSTS, MarketRest, RestError
 from workers.engine.events import BookDelta, FeedStatus, MarketEvent
 from workers.engine.instruments import Instrument
+from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
 from workers.engine.vocabulary import FeedState
 
 log = structlog.get_logger(__name__)
@@ -135,15 +135,17 @@ class MarketClient:
         self._tee = tee
         self._clock_ns = clock_ns
         self._timer_ns = timer_ns
-        self._backoff = Backoff(
-            rng or random.Random(),  # noqa: S311  # jitter, not a secret
+        patience = ReconnectConfig(
             base_s=config.backoff_base_s,
             cap_s=config.backoff_cap_s,
+            good_messages=config.good_frames,
+            silence_s=config.silence_s,
+            max_age_s=config.max_age_s,
         )
+        self._policy = ReconnectPolicy(rng or random.Random(), patience)  # noqa: S311  # jitter, not a secret
         self._snapshots: dict[str, asyncio.Task[None]] = {}
         self._failure: Exception | None = None
         self._failed = asyncio.Event()
-        self._last_frame_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -163,7 +165,7 @@ class MarketClient:
         async with MarketRest(self.config.rest_url, weight_limit=self.config.weight_limit) as rest:
             try:
                 while True:
-                    await asyncio.sleep(self._backoff.next_delay())
+                    await asyncio.sleep(self._policy.next_delay())
                     reason = await self._connection(rest)
                     await self._stop_snapshots()
                     if self._failure is not None:
@@ -174,7 +176,6 @@ class MarketClient:
 
     async def _connection(self, rest: MarketRest) -> str:
         """One connection from its opening to its end; returns why it ended."""
-        frames_before = self.stats.frames
         make = direct_connection(partial(self._on_frame, rest), self._clock_ns, self._timer_ns)
         is_local = self.config.stream_url.split("://")[-1].split("/")[0].rsplit(":", 1)[0] in LOOPBACK_HOSTS
         try:
@@ -195,30 +196,20 @@ class MarketClient:
             reason = f"{type(exc).__name__}: {exc}"
         finally:
             self.stats.connected = False
-        if self.stats.frames - frames_before >= self.config.good_frames:
-            self._backoff.reset()
         return reason
 
     async def _watch(self, socket: ClientConnection) -> str:
         """Wait for the end of the connection, or bring it about when it is silent or too old."""
         loop = asyncio.get_running_loop()
-        opened_s = self._last_frame_s = loop.time()
+        self._policy.opened(loop.time())
         closed = asyncio.create_task(socket.wait_closed())
         failed = asyncio.create_task(self._failed.wait())
         try:
             while True:
-                now_s = loop.time()
-                silent_at_s = self._last_frame_s + self.config.silence_s
-                old_at_s = opened_s + self.config.max_age_s
-                if now_s >= silent_at_s:
-                    return f"silent for {self.config.silence_s:g} s"
-                if now_s >= old_at_s:
-                    return f"planned reconnect after {self.config.max_age_s:g} s"
-                await asyncio.wait(
-                    {closed, failed},
-                    timeout=min(silent_at_s, old_at_s) - now_s,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                reason, patience_s = self._policy.verdict(loop.time())
+                if reason:
+                    return reason
+                await asyncio.wait({closed, failed}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
                 if failed.done():
                     return "handler failed"
                 if closed.done():
@@ -232,7 +223,7 @@ class MarketClient:
         self.stats.frames += 1
         loop = self._loop
         if loop is not None:
-            self._last_frame_s = loop.time()
+            self._policy.heard(loop.time())
         if self._tee is not None:
             self._tee(ts_recv, raw, "")
         started_ns = self._timer_ns()

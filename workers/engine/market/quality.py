@@ -14,11 +14,20 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from workers.engine.events import BookDelta, TopOfBook, Trade
+from workers.engine.market.anomaly import SizeConfig, SizeFilter
 
 NS_PER_SECOND: Final = 1_000_000_000
 BPS: Final = 10_000
 MAX_MISSING_IDS: Final = 1024
 NO_ID: Final = -1
+
+
+class Anomaly(StrEnum):
+    """What is believed and passed on, yet out of the ordinary."""
+
+    SIZE = "SIZE"
+    """A trade far larger than the market's usual ones."""
+
 
 Priced = TypeVar("Priced", TopOfBook, Trade)
 
@@ -75,6 +84,7 @@ class QualityConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Events at the new level, the first included, that make a jump real."""
     spike_decay: float = 0.98
     offset_window_ns: int = 60 * NS_PER_SECOND
+    sizes: SizeConfig = SizeConfig()
 
 
 class SpikeFilter(Generic[Priced]):
@@ -200,12 +210,15 @@ class QualityGate:
         self.config = config
         self.counters: Counter[Rejection] = Counter()
         self.last_refusal = ""
+        self.anomalies: Counter[Anomaly] = Counter()
+        self.last_anomaly = ""
         self.missing_trades = 0
         self.clock = ClockOffset(config.offset_window_ns)
         self.lag_ns = 0
         """Age on arrival of the newest event that carries the venue's time."""
         self._trades: SpikeFilter[Trade] = SpikeFilter(config)
         self._tops: SpikeFilter[TopOfBook] = SpikeFilter(config)
+        self._sizes = SizeFilter(config.sizes)
         self._last_trade_id = NO_ID
         self._last_top_id = NO_ID
         self._missing_ids: deque[int] = deque(maxlen=MAX_MISSING_IDS)
@@ -220,6 +233,7 @@ class QualityGate:
     def reset(self) -> None:
         """Forget what was learned: a new session may start at any price, id and time. Counters stay."""
         self.reconnect()
+        self._sizes.reset()
         self.clock.reset()
 
     def reject(self, reason: Rejection, detail: str) -> None:
@@ -275,7 +289,15 @@ class QualityGate:
             return ()
         believed, refused = self._trades.take(trade.price, trade)
         self._refuse_held(refused)
+        for one in believed:
+            score = self._sizes.take(one.lots)
+            if score:
+                self._flag_size(one, score)
         return believed
+
+    def _flag_size(self, trade: Trade, score: float) -> None:
+        self.anomalies[Anomaly.SIZE] += 1
+        self.last_anomaly = f"trade {trade.trade_id} of {trade.lots} lots, {score:.1f} deviations above the usual"
 
     def _plausible(self, trade: Trade) -> bool:
         if trade.price > 0 and trade.lots > 0:
