@@ -1,0 +1,4 @@
+"""Measures of risk, pure functions of numbers.
+
+``conventions`` says what all agree on, and where other libraries differ.
+"""
