@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from workers.engine.execution.parent import ParentStatus
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Reason, Side, TimeInForce, TradingState
 
 Level = tuple[int, int]
@@ -135,6 +136,31 @@ class TradingStateChanged(JournalEvent, frozen=True):
     control_version: int
 
 
+class ScopeStateChanged(JournalEvent, frozen=True):
+    """Entry was blocked for a scope such as ``strategy:ema_cross``, or allowed again; see ``risk.scopes``.
+
+    ``version`` is that of the control plane's row, 0 when the loop itself decided.
+    """
+
+    scope: str
+    halted: bool
+    reason: str
+    by: str
+    version: int
+
+
+class ScopesMarked(JournalEvent, frozen=True):
+    """Profit of the scopes whose loss is bounded: (profit, its highest, profit at 00:00 UTC), in money units."""
+
+    marks: dict[str, tuple[int, int, int]]
+
+
+class OverridesActivated(JournalEvent, frozen=True):
+    """The approved overrides of limits that hold from now on, all of them."""
+
+    overrides: tuple[dict[str, Any], ...]
+
+
 class LimitsActivated(JournalEvent, frozen=True):
     version: int
     digest: str
@@ -157,6 +183,7 @@ class OrderDenied(JournalEvent, frozen=True):
     price: int
     reasons: tuple[Reason, ...]
     inputs: dict[str, Any]
+    parent_id: str = ""
 
 
 class OrderIntended(JournalEvent, frozen=True):
@@ -179,6 +206,10 @@ class OrderIntended(JournalEvent, frozen=True):
     epoch: int
     decision: dict[str, Any]
     stages: dict[str, int]
+    parent_id: str = ""
+    """Parent order that this is a child of; empty for an order of its own."""
+    child: int = 0
+    """Number among the parent's children, from 1."""
 
 
 class OrderSent(JournalEvent, frozen=True):
@@ -239,6 +270,41 @@ class OrderEnded(JournalEvent, frozen=True):
     detail: str
 
 
+class ParentStarted(JournalEvent, frozen=True):
+    """A parent order was taken on; see ``execution.parent``. ``by`` is the strategy or person who asked for it."""
+
+    parent_id: str
+    run_id: str
+    by: str
+    symbol: str
+    side: Side
+    lots: int
+    algorithm: str
+    params: dict[str, Any]
+    start: int
+    end: int
+    limit_price: int
+    reduce_only: bool
+    seed: int
+    arrival: int
+    """Middle of the market in ticks at the decision, 0 when none was known."""
+
+
+class ParentCancelRequested(JournalEvent, frozen=True):
+    """From here on the parent sends nothing more; its open children are being cancelled."""
+
+    parent_id: str
+    reason: str
+
+
+class ParentEnded(JournalEvent, frozen=True):
+    """The parent is over and has no open child; ``detail`` says why when it was not filled."""
+
+    parent_id: str
+    status: ParentStatus
+    detail: str
+
+
 class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
 
@@ -277,6 +343,9 @@ Journalled = (
     | RunStarted
     | RunStopped
     | TradingStateChanged
+    | ScopeStateChanged
+    | ScopesMarked
+    | OverridesActivated
     | LimitsActivated
     | BalanceAdopted
     | OrderDenied
@@ -289,6 +358,9 @@ Journalled = (
     | OrderFilled
     | CancelRequested
     | OrderEnded
+    | ParentStarted
+    | ParentCancelRequested
+    | ParentEnded
     | Marked
     | FeedChanged
     | ReconciliationDone

@@ -198,8 +198,11 @@ class KernelLife:
     def _mark(self, market: MarketState, ticks: int) -> None:
         line = market.line
         if line.mark != ticks:
-            self._desk.valuation.mark(line, ticks)
-            if line.position:
+            valuation = self._desk.valuation
+            blind = valuation.unmarked
+            valuation.mark(line, ticks)
+            # The first price of an instrument with nothing but open orders can be what the profit was unknown for.
+            if line.position or line.unpriced or blind:
                 self._watch_loss()
 
     def _watch_loss(self) -> None:

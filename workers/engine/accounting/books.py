@@ -18,10 +18,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from workers.engine import events as e
+from workers.engine.accounting import parents
 from workers.engine.accounting.line import Line
 from workers.engine.accounting.records import Anomaly, Run, line_snapshot, report_of
 from workers.engine.config import DAY_NS
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
+from workers.engine.execution.parent import Parent
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
 from workers.engine.vocabulary import FeedState, OrderStatus, Side, TradingState
 
@@ -58,6 +60,7 @@ class Books:
         "open_count",
         "orders",
         "other",
+        "parents",
         "peak",
         "quote",
         "realised",
@@ -69,11 +72,15 @@ class Books:
         "stopped_runs",
         "trades",
         "venue",
+        "working",
     )
 
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
         self.orders: dict[str, Order] = {}
+        self.parents: dict[str, Parent] = {}
+        self.working: dict[str, Parent] = {}
+        """Parents that are not over, oldest first."""
         self.trades: set[tuple[str, int]] = set()
         self.anomalies: list[Anomaly] = []
         self.quote = ""
@@ -143,7 +150,7 @@ class Books:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
-        skip = {"lines", "orders", "trades", "anomalies", "run", "stopped_runs"}
+        skip = {"lines", "orders", "parents", "working", "trades", "anomalies", "run", "stopped_runs"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
             **plain,
@@ -152,6 +159,8 @@ class Books:
             "anomalies": msgspec.to_builtins(self.anomalies),
             "trades": sorted(self.trades),
             "orders": {key: msgspec.to_builtins(order) for key, order in sorted(self.orders.items())},
+            "parents": {key: msgspec.to_builtins(parent) for key, parent in sorted(self.parents.items())},
+            "working": list(self.working),
             "lines": {symbol: line_snapshot(line) for symbol, line in sorted(self.lines.items())},
         }
 
@@ -242,6 +251,8 @@ class Books:
         self.decisions += 1
         for reason in event.reasons:
             self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
+        if event.parent_id and event.parent_id in self.parents:
+            parents.denied(self.parents[event.parent_id], event)
         return ()
 
     def _intended(self, event: e.OrderIntended) -> Touched:
@@ -259,8 +270,11 @@ class Books:
             reference=event.reference,
             created=event.ts,
             updated=event.ts,
+            parent_id=event.parent_id,
         )
         self.orders[event.client_id] = order
+        if event.parent_id and event.parent_id in self.parents:
+            parents.intended(self.parents[event.parent_id], order)
         line = self.lines[event.symbol]
         line.last_intent = event.ts
         self._count(line, order)
@@ -311,10 +325,10 @@ class Books:
         status = next_status(order.status, report)
         if status is order.status:
             return (line,)
-        self._move(line, order, status)
         order.updated = ts
         if detail:
             order.detail = detail
+        self._move(line, order, status)
         return (line,)
 
     def _move(self, line: Line, order: Order, status: OrderStatus) -> None:
@@ -323,6 +337,8 @@ class Books:
         order.open = status.is_open
         if not order.open or order.counted != order.remaining:
             self._count(line, order)
+        if order.parent_id and order.parent_id in self.parents:
+            parents.counted(self.parents[order.parent_id], order)
 
     def _count(self, line: Line, order: Order) -> None:
         opened, held = line.count(order)
@@ -398,6 +414,9 @@ class Books:
         order.updated = event.ts
         if order.filled > order.lots:
             self._note(event.ts, "overfill", order.client_id, f"{order.filled} of {order.lots} lots")
+        parent = self.parents.get(order.parent_id) if order.parent_id else None
+        if parent is not None and not parents.filled(parent, line, event, notional):
+            self._note(event.ts, "parent_overfill", parent.parent_id, f"{parent.filled} of {parent.lots} lots")
         report = Report.ALL_FILLED if order.filled >= order.lots else Report.PART_FILLED
         self._move(line, order, next_status(order.status, report))
 
@@ -431,6 +450,9 @@ class Books:
         self.feeds[event.symbol] = event.state
         return ()
 
+    def _of_the_gate(self, event: e.JournalEvent) -> Touched:  # noqa: ARG002 - the risk ledger takes these
+        return ()
+
     def _note(self, ts: int, kind: str, client_id: str, detail: str) -> None:
         self.anomalies.append(Anomaly(ts, kind, client_id, detail))
 
@@ -451,8 +473,14 @@ class Books:
         e.OrderFilled: _filled,
         e.CancelRequested: _cancel_requested,
         e.OrderEnded: _ended,
+        e.ParentStarted: parents.on_started,
+        e.ParentCancelRequested: parents.on_cancel_requested,
+        e.ParentEnded: parents.on_ended,
         e.Marked: _marked,
         e.FeedChanged: _feed_changed,
+        e.ScopeStateChanged: _of_the_gate,
+        e.ScopesMarked: _of_the_gate,
+        e.OverridesActivated: _of_the_gate,
         e.ReconciliationDone: _reconciled,
     }
 

@@ -106,6 +106,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     reference: int
     created: int
     updated: int
+    parent_id: str = ""
     status: OrderStatus = OrderStatus.INTENT
     open: bool = True
     filled: int = 0

@@ -1,0 +1,106 @@
+"""Parent orders in the books: what journal events make of them. Functions of the books; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from workers.engine import events as e
+from workers.engine.accounting.line import Line
+from workers.engine.config import SECOND_NS
+from workers.engine.execution.orders import Order
+from workers.engine.execution.parent import Parent, ParentStatus
+from workers.engine.instruments import MONEY_PER_ATOM
+from workers.engine.vocabulary import OrderStatus
+
+if TYPE_CHECKING:
+    from workers.engine.accounting.books import Books
+
+FIRST_PAUSE_NS: Final = SECOND_NS // 4
+LONGEST_PAUSE_NS: Final = 16 * SECOND_NS
+
+
+def on_started(books: Books, event: e.ParentStarted) -> tuple[Line, ...]:
+    """A parent was taken on."""
+    parent = Parent(
+        parent_id=event.parent_id,
+        run_id=event.run_id,
+        by=event.by,
+        symbol=event.symbol,
+        side=event.side,
+        lots=event.lots,
+        algorithm=event.algorithm,
+        params=event.params,
+        start=event.start,
+        end=event.end,
+        limit_price=event.limit_price,
+        reduce_only=event.reduce_only,
+        seed=event.seed,
+        arrival=event.arrival,
+        created=event.ts,
+        updated=event.ts,
+    )
+    books.parents[event.parent_id] = books.working[event.parent_id] = parent
+    return ()
+
+
+def on_cancel_requested(books: Books, event: e.ParentCancelRequested) -> tuple[Line, ...]:
+    """A parent is to end; one that is over stays as it is."""
+    parent = books.working.get(event.parent_id)
+    if parent is not None:
+        parent.status, parent.detail, parent.updated = ParentStatus.CANCELLING, event.reason, event.ts
+    return ()
+
+
+def on_ended(books: Books, event: e.ParentEnded) -> tuple[Line, ...]:
+    """A parent is over."""
+    parent = books.working.pop(event.parent_id, None)
+    if parent is not None:
+        parent.status, parent.detail, parent.updated = event.status, event.detail, event.ts
+    return ()
+
+
+def denied(parent: Parent, event: e.OrderDenied) -> None:
+    """The gate refused a child: pause, and longer each time."""
+    parent.detail = "denied: " + ", ".join(reason.value for reason in event.reasons)
+    parent.updated = event.ts
+    _pause(parent, event.ts)
+
+
+def intended(parent: Parent, order: Order) -> None:
+    """A child was decided."""
+    parent.children += 1
+    parent.open.append(order.client_id)
+    parent.updated = order.created
+
+
+def counted(parent: Parent, order: Order) -> None:
+    """A child changed: keep the list of open ones, and pause after one that came to nothing by itself."""
+    listed = order.client_id in parent.open
+    if order.open and not listed:
+        parent.open.append(order.client_id)
+    elif listed and not order.open:
+        parent.open.remove(order.client_id)
+        if not order.filled and not order.cancel_requested and order.status is not OrderStatus.FILLED:
+            parent.detail = f"child {order.status.value.lower()}: {order.detail}".rstrip(": ")
+            _pause(parent, order.updated)
+
+
+def filled(parent: Parent, line: Line, event: e.OrderFilled, notional: int) -> bool:
+    """A child was filled; False when the parent now has more than it was for."""
+    parent.filled += event.lots
+    parent.notional += notional
+    if event.fee_asset == line.instrument.quote:
+        parent.fees += event.fee * MONEY_PER_ATOM
+    elif event.fee_asset == line.instrument.base:
+        parent.fees += event.fee * event.price * line.value_factor
+    ts = max(event.ts, parent.fills[-1][0] if parent.fills else 0)
+    parent.fills.append((ts, parent.filled))
+    parent.updated = event.ts
+    parent.setbacks = parent.quiet_until = 0
+    return parent.filled <= parent.lots
+
+
+def _pause(parent: Parent, ts: int) -> None:
+    pause = min(FIRST_PAUSE_NS << min(parent.setbacks, 16), LONGEST_PAUSE_NS)
+    parent.setbacks += 1
+    parent.quiet_until = ts + pause
