@@ -26,8 +26,7 @@ def qr_text(data: str) -> str:
 
 def _add_credentials(table: Table, operator: dict[str, Any]) -> None:
     table.add_row("Password", Text(operator["password"], style="bold"))
-    table.add_row("Second factor", Text(operator["otpauth_uri"]))
-    table.add_row("", "scan the code below with an authenticator app, or add the secret by hand:")
+    table.add_row("Second factor", "scan the code below with an authenticator app, or add the secret by hand:")
     table.add_row("Secret", Text(operator["totp_secret"]))
     table.add_row("Recovery codes", Text("  ".join(operator["recovery_codes"])))
     table.add_row("", "[yellow]All of this is shown this once.[/yellow]")
@@ -40,10 +39,14 @@ class Screen:
         self.console = console
         self.credentials_file = credentials_file
         self._status: Status | None = None
+        self._last_step = ""
 
     def step(self, text: str) -> None:
+        """What is being done now; written to a file, each step is one line."""
         if not self.console.is_terminal:
-            self.console.print(text, highlight=False)
+            if text != self._last_step:
+                self.console.print(text, highlight=False)
+            self._last_step = text
             return
         if self._status is None:
             self._status = self.console.status(text)
@@ -88,7 +91,7 @@ class Screen:
         table.add_row("Stop", "Ctrl-C")
         self.console.print(Panel(table, title="Gekko is up", border_style="green", expand=False))
         if operator:
-            self.console.print(qr_text(operator["otpauth_uri"]), highlight=False)
+            self._second_factor(operator)
 
     def credentials(self, operator: dict[str, Any]) -> None:
         """A password and second factor, shown this once."""
@@ -100,7 +103,12 @@ class Screen:
         table.add_row("User", operator["username"])
         _add_credentials(table, operator)
         self.console.print(Panel(table, title="New credentials", border_style="yellow", expand=False))
+        self._second_factor(operator)
+
+    def _second_factor(self, operator: dict[str, Any]) -> None:
+        """The code to scan and, on one unbroken line, what it says."""
         self.console.print(qr_text(operator["otpauth_uri"]), highlight=False)
+        self.console.print(Text(operator["otpauth_uri"]), soft_wrap=True)
 
     def _save_credentials(self, operator: dict[str, Any]) -> None:
         if self.credentials_file is None:

@@ -156,3 +156,13 @@ def test_an_open_socket_does_not_keep_a_session_from_idling_out() -> None:
     assert UserSession.objects.get().last_seen_at == before
     assert browser.get("/api/v1/auth/sessions/").status_code == 200
     assert UserSession.objects.get().last_seen_at > before
+
+
+def test_what_a_page_fetches_by_itself_does_not_keep_a_session_from_idling_out() -> None:
+    browser = signed_in(make_person("ada"))
+    before = timezone.now() - timedelta(minutes=5)
+    UserSession.objects.update(last_seen_at=before)
+    assert browser.get("/api/v1/auth/sessions/", headers={"X-Background": "1"}).status_code == 200
+    assert UserSession.objects.get().last_seen_at == before
+    browser.post("/api/v1/auth/step-up/", {}, headers={"X-Background": "1"})
+    assert UserSession.objects.get().last_seen_at > before

@@ -20,8 +20,13 @@ SESSION_ID: Final = "gekko_session"
 """Where a Django session keeps the id of its ``UserSession``."""
 
 
+BACKGROUND: Final = "X-Background"
+"""A page sends it with what it fetches by itself while nobody touches it: a screen left alone is not a person."""
+
+
 def verified_session(request: HttpRequest, *, seen: bool = True) -> UserSession | None:
     """The live, second-factor-verified session of ``request``, looked up once; None for everybody else."""
+    seen = seen and not (request.method == "GET" and BACKGROUND in request.headers)
     if not hasattr(request, "gekko_session"):
         request.gekko_session = _find_session(request, seen=seen)  # type: ignore[attr-defined]  # Django's place for such values
     found: UserSession | None = getattr(request, "gekko_session", None)

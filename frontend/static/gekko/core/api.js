@@ -6,6 +6,12 @@ const BASE = "/api/v1/";
 /** Where 401 means a wrong password or code, not an ended session. */
 const SIGNING_IN = new Set(["auth/sign-in/", "auth/second-factor/", "auth/recovery/", "auth/totp/", "auth/totp/confirm/"]);
 
+/** Fetching after this long without a touch is the page's own doing, and does not keep a session alive. */
+const ALONE_MS = 60000;
+let touched = performance.now();
+for (const kind of ["pointerdown", "keydown", "wheel", "touchstart"])
+  addEventListener(kind, () => (touched = performance.now()), { capture: true, passive: true });
+
 /** What the server said no with: `code`, `detail`, `status`, `fields`, `requestId`. */
 export class Refused extends Error {
   constructor(status, problem) {
@@ -33,6 +39,7 @@ async function call(method, path, { body, key, version } = {}) {
     headers["Content-Type"] = "application/json";
     headers["Idempotency-Key"] = key || crypto.randomUUID();
   }
+  if (method === "GET" && performance.now() - touched > ALONE_MS) headers["X-Background"] = "1";
   if (version !== undefined) headers["If-Match"] = `"${version}"`;
   let response;
   try {
