@@ -12,7 +12,9 @@ from apps.accounts.permissions import Capability, require
 from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.core.money import plain
+from apps.policies import selectors as policies
 from apps.trading import rows
+from apps.trading.domain import trace
 from apps.trading.models import (
     Balance,
     EquityPoint,
@@ -29,7 +31,7 @@ from apps.trading.models import (
     TradingControl,
     Venue,
 )
-from workers.engine.vocabulary import OPEN_STATUSES
+from workers.engine.vocabulary import OPEN_STATUSES, OrderStatus
 
 MAX_POINTS: Final = 1500
 SNAPSHOT_ROWS: Final = 200
@@ -101,6 +103,33 @@ def orders(venue: str | None = None, *, open_only: bool = False) -> QuerySet[Ord
     if open_only:
         found = found.filter(status__in=[status.value for status in OPEN_STATUSES])
     return found.order_by("-created_at", "-id")
+
+
+def order_trace(client_id: str) -> dict[str, Any]:
+    """How one order came to be and what became of it: signal, verdict with its limits, fills, fees, times; NotFound."""
+    order = get_order(client_id)
+    decision = order.decision
+    # The decision of an order that the gate refused holds the verdict's numbers alone.
+    denied = order.status == OrderStatus.DENIED
+    inputs = decision if denied else decision.get("risk", {})
+    version = order.limits_version or int(inputs.get("limits_version") or 0)
+    limits = policies.limits_versions().filter(number=version).first()
+    executions = list(Fill.objects.filter(client_id=client_id).order_by("executed_at", "id"))
+    run = run_observation(order.run_id)
+    return {
+        "client_id": order.client_id,
+        "quote": order.venue.quote,
+        "run_id": order.run_id,
+        "strategy": "" if run is None else run.strategy,
+        "signal": [] if denied else trace.signal_values(decision),
+        "passed": not denied,
+        "judged": bool(inputs),
+        "limits_version": version,
+        "numbers": trace.verdict_numbers(inputs, {} if limits is None else limits.limits, order.symbol),
+        "fills": [rows.fill_row(fill) for fill in executions],
+        "fees": trace.fees_by_asset((fill.fee_asset, fill.fee) for fill in executions),
+        "latency": trace.latency(order.stages, order.timeline),
+    }
 
 
 def fills(venue: str | None = None) -> QuerySet[Fill]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from django.db import connection
@@ -16,6 +17,8 @@ from apps.trading import models, rows, selectors, services
 from apps.trading.api import serializers
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
+from workers.engine import events as ev
+from workers.engine.vocabulary import Reason
 
 pytestmark = pytest.mark.django_db
 PROCESS = service_context("projector")
@@ -71,6 +74,37 @@ def test_one_order_is_what_the_outbox_said(viewer: Browser) -> None:
     assert answer.headers["ETag"] == f'"{message.data["version"]}"'
     missing = viewer.get("/api/v1/trading/orders/nothing/")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+def test_a_trace_tells_the_verdict_the_signal_the_costs_and_the_times(viewer: Browser) -> None:
+    inputs = {"notional": 500 * 10**16, "gross_after": 1_500 * 10**16, "position": 10**8, "reference_age_ns": 2_500_000}
+    judged = journal.intended(
+        "t-1", journal.START, decision={"why": "forecast", "mu": 0.25, "risk": {**inputs, "limits_version": 1}},
+        stages={"risk": 40_000, "journal": 900_000},
+    )  # fmt: skip
+    refused = journal.denied("t-2", journal.START, Reason.NOTIONAL_ABOVE_LIMIT)
+    events: list[ev.Journalled] = [
+        judged,
+        ev.OrderSent(ts=journal.START + 1_000_000, client_id="t-1", stages={"send": 60_000, "total": 1_000_000}),
+        ev.OrderAccepted(ts=journal.START + 6_000_000, client_id="t-1", venue_order_id="9"),
+        journal.filled("t-1", 900_001, journal.START + 7_000_000, fee=1000),
+        msgspec.structs.replace(refused, inputs={**inputs, "reference": 5_000_000}),
+    ]
+    cursor = models.JournalCursor.objects.get()
+    services.project(PROCESS, worker="w", records=journal.records(events, after=(cursor.seq, cursor.hash)))
+    sent = viewer.get("/api/v1/trading/orders/t-1/trace/").json()
+    assert sent["passed"]
+    assert {"name": "mu", "label": "Expected return", "value": 0.25} in sent["signal"]
+    numbers = {number["name"]: number["value"] for number in sent["numbers"]}
+    assert numbers == {"notional": "500", "gross_after": "1500", "position": "1", "reference_age": "2.5"}
+    assert sent["fees"] == [{"asset": "BTC", "amount": "0.00001"}]
+    assert [stage["stage"] for stage in sent["latency"]["stages"]] == ["risk", "journal", "send"]
+    assert (sent["latency"]["total_ns"], sent["latency"]["venue_ns"]) == (1_000_000, 5_000_000)
+    denied = viewer.get("/api/v1/trading/orders/t-2/trace/").json()
+    assert (denied["passed"], denied["signal"], denied["fills"], denied["latency"]["total_ns"]) == (False, [], [], None)
+    assert {number["name"] for number in denied["numbers"]} == set(numbers)
+    assert viewer.get("/api/v1/trading/orders/t-2/").json()["reference_price"] == "50000"
+    assert viewer.get("/api/v1/trading/orders/nothing/trace/").status_code == 404
 
 
 def test_a_page_of_orders_takes_few_queries(viewer: Browser) -> None:

@@ -94,6 +94,57 @@ class FillSerializer(Base):
         return rows.fill_row(instance)
 
 
+class JudgedNumber(Base):
+    """``unit`` is quote, base, ms or empty for a count; ``limit`` is null where none applies."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a wire name that the base class uses too
+    value = serializers.CharField()
+    unit = serializers.CharField(allow_blank=True)
+    limit = serializers.CharField(allow_null=True)
+
+
+class SignalValue(Base):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a wire name that the base class uses too
+    value = serializers.JSONField(help_text="A word or a number, as the strategy noted it.")
+
+
+class FeeAmount(Base):
+    asset = serializers.CharField()
+    amount = amount()
+
+
+class StageTime(Base):
+    stage = serializers.CharField()
+    ns = serializers.IntegerField()
+
+
+class OrderLatency(Base):
+    """``venue_ns`` is from leaving until the venue's first word, by our clock."""
+
+    stages = StageTime(many=True)
+    total_ns = serializers.IntegerField(allow_null=True)
+    venue_ns = serializers.IntegerField(allow_null=True)
+
+
+class OrderTraceSerializer(Base):
+    """How one order came to be, and what became of it."""
+
+    client_id = serializers.CharField()
+    quote = serializers.CharField()
+    run_id = serializers.CharField()
+    strategy = serializers.CharField()
+    signal = SignalValue(many=True)
+    passed = serializers.BooleanField(help_text="Whether the risk gate let it out.")
+    judged = serializers.BooleanField(help_text="Whether the numbers of the verdict are known.")
+    limits_version = serializers.IntegerField()
+    numbers = JudgedNumber(many=True)
+    fills = FillSerializer(many=True)
+    fees = FeeAmount(many=True)
+    latency = OrderLatency()
+
+
 class PositionSerializer(Base):
     venue = serializers.CharField()
     symbol = serializers.CharField()

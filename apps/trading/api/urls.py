@@ -10,6 +10,7 @@ router.register("trading/orders", views.OrderViewSet, basename="trading-order")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
+    path("trading/orders/<str:client_id>/trace/", views.OrderTraceView.as_view(), name="trading-order-trace"),
     path("trading/account/", views.AccountView.as_view(), name="trading-account"),
     path("trading/pnl/", views.PnlView.as_view(), name="trading-pnl"),
     path("trading/positions/", views.PositionView.as_view(), name="trading-positions"),

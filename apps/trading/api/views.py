@@ -56,6 +56,15 @@ class OrderViewSet(Records, ApiViewSet):
         return self.visible(selectors.orders())
 
 
+class OrderTraceView(ApiView):
+    """How one order came to be and what became of it: signal, verdict, fills, fees, times."""
+
+    @extend_schema(responses=serializers.OrderTraceSerializer)
+    def get(self, request: Request, client_id: str) -> Response:  # noqa: ARG002 - DRF's signature
+        selectors.may_view(self.ctx, "order")
+        return Response(selectors.order_trace(client_id))
+
+
 class FillView(Records, ApiListView):
     """Executions, newest first."""
 

@@ -218,6 +218,7 @@ def _order_denied(books: Books, event: ev.OrderDenied) -> None:
         status=OrderStatus.DENIED.value,
         quantity=instrument.quantity(event.lots) if instrument else from_atoms(0),
         price=instrument.price(event.price) if instrument and event.price else None,
+        reference_price=_reference(instrument, event.inputs),
         run_id=event.run_id,
         reasons=[reason.value for reason in event.reasons],
         decision=event.inputs,
@@ -230,6 +231,12 @@ def _order_denied(books: Books, event: ev.OrderDenied) -> None:
     order.detail = short(signals.in_words(event.reasons))
     books.orders[event.client_id] = order
     books.changed_orders[event.client_id] = None
+
+
+def _reference(instrument: Instrument | None, inputs: dict[str, Any]) -> Decimal | None:
+    """The market price that the gate compared with; None when it had none."""
+    ticks = inputs.get("reference")
+    return instrument.price(ticks) if instrument is not None and isinstance(ticks, int) and ticks > 0 else None
 
 
 def _order_intended(books: Books, event: ev.OrderIntended) -> None:
