@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from workers.adapters.binance.grid import DecimalGrid, RestingGrid
+from workers.adapters.frame_errors import FrameError
 from workers.engine.events import (
     Bar,
     BookDelta,
@@ -29,6 +30,8 @@ from workers.engine.instruments import GridError, Instrument
 from workers.engine.market.quality import Rejection
 from workers.engine.vocabulary import FeedState, Side
 
+__all__ = ["FrameDecoder", "FrameError", "SymbolDecoder", "stream_name"]
+
 NS_PER_MS: Final = 1_000_000
 PREFIX: Final = b'{"stream":"'
 
@@ -38,16 +41,6 @@ TRADE: Final = "trade"
 SESSION_STATUS: Final = "sessionStatus"
 
 TextLevels = list[tuple[str, str]]
-
-
-class FrameError(ValueError):
-    """A frame that cannot be taken as market data; ``symbol`` is empty when even that is unknown."""
-
-    def __init__(self, reason: Rejection, symbol: str, detail: str) -> None:
-        super().__init__(f"{reason} ({symbol or 'no symbol'}): {detail}")
-        self.reason = reason
-        self.symbol = symbol
-        self.detail = detail
 
 
 class DepthUpdate(msgspec.Struct, gc=False):

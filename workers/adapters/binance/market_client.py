@@ -45,6 +45,7 @@ from workers.adapters.binance.frames import (
     stream_name,
 )
 from workers.adapters.binance.rest_client import LOOPBACK_HOSTS, MarketRest, RestError
+from workers.adapters.polling import Poller
 from workers.engine.events import BookDelta, FeedStatus, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
@@ -121,6 +122,7 @@ class MarketClient:
         wants_snapshot: Callable[[str], bool],
         on_refused: Callable[[FrameError], None],
         tee: Tee | None = None,
+        fallback: Poller | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         timer_ns: Callable[[], int] = time.perf_counter_ns,
         rng: random.Random | None = None,
@@ -133,6 +135,7 @@ class MarketClient:
         self._wants_snapshot = wants_snapshot
         self._on_refused = on_refused
         self._tee = tee
+        self._fallback = fallback
         self._clock_ns = clock_ns
         self._timer_ns = timer_ns
         patience = ReconnectConfig(
@@ -171,8 +174,12 @@ class MarketClient:
                     if self._failure is not None:
                         raise self._failure
                     self._announce_loss(reason)
+                    if self._fallback is not None:
+                        self._fallback.start(self._on_polled)
             finally:
                 await self._stop_snapshots()
+                if self._fallback is not None:
+                    await self._fallback.stop()
 
     async def _connection(self, rest: MarketRest) -> str:
         """One connection from its opening to its end; returns why it ended."""
@@ -224,6 +231,8 @@ class MarketClient:
         loop = self._loop
         if loop is not None:
             self._policy.heard(loop.time())
+        if self._fallback is not None and self._policy.proven:
+            self._fallback.cancel()
         if self._tee is not None:
             self._tee(ts_recv, raw, "")
         started_ns = self._timer_ns()
@@ -238,6 +247,10 @@ class MarketClient:
         self._hand_over(event, FrameTimes(read_ns, started_ns, self._timer_ns()))
         if isinstance(event, BookDelta) and self._wants_snapshot(event.symbol):
             self._request_snapshot(rest, event.symbol)
+
+    def _on_polled(self, event: MarketEvent) -> None:
+        now_ns = self._timer_ns()
+        self._hand_over(event, FrameTimes(now_ns, now_ns, now_ns))
 
     def _hand_over(self, event: MarketEvent, times: FrameTimes) -> None:
         try:

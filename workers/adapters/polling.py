@@ -1,0 +1,93 @@
+"""REST polling while the stream is away: prices, marks and bars go on, trading does not.
+
+What is polled is late and has holes between two polls, so no book is kept from it and the feed never counts as LIVE:
+the view takes best prices and trades, and the risk gate goes on refusing entries until the stream is back and its book
+is in sync. Trades are handed over once, by id, however many polls list them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from workers.adapters.frame_errors import FrameError
+from workers.adapters.rest_reader import RestError
+from workers.engine.events import MarketEvent, Trade
+from workers.engine.market.dedup import SeenTrades
+
+log = structlog.get_logger(__name__)
+
+Fetch = Callable[[str], Awaitable[Sequence[MarketEvent]]]
+"""Asks the venue for one instrument; raises RestError or FrameError."""
+
+
+class Poller:
+    """Polls every instrument in turn between ``start`` and ``stop``; the reader behind ``fetch`` paces itself."""
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        fetch: Fetch,
+        *,
+        venue: str,
+        interval_s: float = 2.0,
+        after_s: float = 5.0,
+    ) -> None:
+        """Polling begins ``after_s`` after ``start``: most outages are over before."""
+        self._symbols = tuple(symbols)
+        self._fetch = fetch
+        self._interval_s = interval_s
+        self._after_s = after_s
+        self._task: asyncio.Task[None] | None = None
+        self.seen = SeenTrades(venue)
+        self.polls = 0
+        self.failures = 0
+
+    @property
+    def active(self) -> bool:
+        """True between ``start`` and ``stop``."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, on_event: Callable[[MarketEvent], None]) -> None:
+        """The stream is away; may be called again. What ``on_event`` raises ends the polling."""
+        if not self.active:
+            self._task = asyncio.create_task(self._run(on_event))
+            self._task.add_done_callback(_note_end)
+
+    def cancel(self) -> None:
+        """The stream is back."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        """End, and wait for the end."""
+        self.cancel()
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def _run(self, on_event: Callable[[MarketEvent], None]) -> None:
+        await asyncio.sleep(self._after_s)
+        while True:
+            for symbol in self._symbols:
+                await self._poll(symbol, on_event)
+            await asyncio.sleep(self._interval_s)
+
+    async def _poll(self, symbol: str, on_event: Callable[[MarketEvent], None]) -> None:
+        try:
+            events = await self._fetch(symbol)
+        except (RestError, FrameError) as error:
+            self.failures += 1
+            log.warning("polling failed", symbol=symbol, error=str(error))
+            return
+        self.polls += 1
+        trades = self.seen.fresh(one for one in events if isinstance(one, Trade))
+        for event in [*(one for one in events if not isinstance(one, Trade)), *trades]:
+            on_event(event)
+
+
+def _note_end(task: asyncio.Task[None]) -> None:
+    """Whoever handled the event has kept its failure already; here it is only taken note of."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("polling ended", error=str(error))
