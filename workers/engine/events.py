@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from workers.engine.execution.conditional_types import ConditionalKind, ConditionalStatus, TriggerSource
 from workers.engine.execution.parent import ParentStatus
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Reason, Side, TimeInForce, TradingState
 
@@ -184,6 +185,7 @@ class OrderDenied(JournalEvent, frozen=True):
     reasons: tuple[Reason, ...]
     inputs: dict[str, Any]
     parent_id: str = ""
+    conditional_id: str = ""
 
 
 class OrderIntended(JournalEvent, frozen=True):
@@ -210,6 +212,14 @@ class OrderIntended(JournalEvent, frozen=True):
     """Parent order that this is a child of; empty for an order of its own."""
     child: int = 0
     """Number among the parent's children, from 1."""
+    conditional_id: str = ""
+    """Conditional order that released this one; empty for none."""
+    expires_at: int = 0
+    """When the kernel cancels it (GTD, day), ns; 0 for never. On the wire it is GTC."""
+    emulated: str = ""
+    """What of it the venue does not do itself and the kernel does instead, in words; empty when all is native."""
+    replaces: str = ""
+    """Client id of the order whose place it takes; empty for none."""
 
 
 class OrderSent(JournalEvent, frozen=True):
@@ -305,6 +315,60 @@ class ParentEnded(JournalEvent, frozen=True):
     detail: str
 
 
+class ConditionalAccepted(JournalEvent, frozen=True):
+    """The kernel holds a conditional order; see ``execution.conditional_types`` for the fields."""
+
+    client_id: str
+    run_id: str
+    symbol: str
+    side: Side
+    kind: ConditionalKind
+    lots: int
+    trigger: int
+    price: int
+    trail_ticks: int
+    trail_bps: int
+    trail_step: int
+    source: TriggerSource
+    reduce_only: bool
+    tif: TimeInForce
+    expires_at: int
+    group: str
+    entry: str
+    session_id: int
+    reference: int
+    """Middle of the market in ticks when it was taken, 0 when none was known."""
+    emulated: str
+    decision: dict[str, Any]
+
+
+class ConditionalMoved(JournalEvent, frozen=True):
+    """A trailing stop's trigger followed the market, or a held order went on into another market session."""
+
+    client_id: str
+    trigger: int
+    extreme: int
+    session_id: int
+
+
+class ConditionalTriggered(JournalEvent, frozen=True):
+    """The price that the order waited for was seen; ``ts_event`` by the venue's clock."""
+
+    client_id: str
+    price: int
+    source: TriggerSource
+    ts_event: int
+
+
+class ConditionalEnded(JournalEvent, frozen=True):
+    """The order sends nothing more. ``filled`` lots of what it released were done by then."""
+
+    client_id: str
+    status: ConditionalStatus
+    detail: str
+    filled: int
+
+
 class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
 
@@ -361,6 +425,10 @@ Journalled = (
     | ParentStarted
     | ParentCancelRequested
     | ParentEnded
+    | ConditionalAccepted
+    | ConditionalMoved
+    | ConditionalTriggered
+    | ConditionalEnded
     | Marked
     | FeedChanged
     | ReconciliationDone

@@ -20,8 +20,9 @@ import msgspec
 from workers.engine import events as e
 from workers.engine.accounting import parents
 from workers.engine.accounting.line import Line
-from workers.engine.accounting.records import Anomaly, Run, line_snapshot, report_of
+from workers.engine.accounting.records import Anomaly, Run, line_snapshot, order_of, report_of
 from workers.engine.config import DAY_NS
+from workers.engine.execution import conditional_book
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
 from workers.engine.execution.parent import Parent
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
@@ -42,6 +43,7 @@ class Books:
         "anomalies",
         "capital",
         "cash",
+        "conditionals",
         "control_version",
         "cost",
         "day",
@@ -78,6 +80,7 @@ class Books:
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
         self.orders: dict[str, Order] = {}
+        self.conditionals = conditional_book.ConditionalBook()
         self.parents: dict[str, Parent] = {}
         self.working: dict[str, Parent] = {}
         """Parents that are not over, oldest first."""
@@ -150,7 +153,7 @@ class Books:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
-        skip = {"lines", "orders", "parents", "working", "trades", "anomalies", "run", "stopped_runs"}
+        skip = {"lines", "orders", "conditionals", "parents", "working", "trades", "anomalies", "run", "stopped_runs"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
             **plain,
@@ -159,6 +162,7 @@ class Books:
             "anomalies": msgspec.to_builtins(self.anomalies),
             "trades": sorted(self.trades),
             "orders": {key: msgspec.to_builtins(order) for key, order in sorted(self.orders.items())},
+            "conditionals": self.conditionals.snapshot(),
             "parents": {key: msgspec.to_builtins(parent) for key, parent in sorted(self.parents.items())},
             "working": list(self.working),
             "lines": {symbol: line_snapshot(line) for symbol, line in sorted(self.lines.items())},
@@ -253,28 +257,16 @@ class Books:
             self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
         if event.parent_id and event.parent_id in self.parents:
             parents.denied(self.parents[event.parent_id], event)
+        self.conditionals.denied(event)
         return ()
 
     def _intended(self, event: e.OrderIntended) -> Touched:
         self.decisions += 1
-        order = Order(
-            client_id=event.client_id,
-            run_id=event.run_id,
-            symbol=event.symbol,
-            side=event.side,
-            order_type=event.order_type,
-            tif=event.tif,
-            lots=event.lots,
-            price=event.price,
-            reduce_only=event.reduce_only,
-            reference=event.reference,
-            created=event.ts,
-            updated=event.ts,
-            parent_id=event.parent_id,
-        )
+        order = order_of(event)
         self.orders[event.client_id] = order
         if event.parent_id and event.parent_id in self.parents:
             parents.intended(self.parents[event.parent_id], order)
+        self.conditionals.intended(event)
         line = self.lines[event.symbol]
         line.last_intent = event.ts
         self._count(line, order)
@@ -476,6 +468,7 @@ class Books:
         e.ParentStarted: parents.on_started,
         e.ParentCancelRequested: parents.on_cancel_requested,
         e.ParentEnded: parents.on_ended,
+        **dict.fromkeys(conditional_book.EVENTS, conditional_book.on_event),
         e.Marked: _marked,
         e.FeedChanged: _feed_changed,
         e.ScopeStateChanged: _of_the_gate,

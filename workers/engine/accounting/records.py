@@ -8,7 +8,7 @@ import msgspec
 
 from workers.engine import events as e
 from workers.engine.accounting.line import Line
-from workers.engine.execution.orders import ENDED, Report
+from workers.engine.execution.orders import ENDED, Order, Report
 
 
 class Anomaly(msgspec.Struct, frozen=True):
@@ -53,3 +53,25 @@ def line_snapshot(line: Line) -> dict[str, Any]:
     valuation = {"mark", "value", "worst", "instrument", "open"}
     plain = {name: getattr(line, name) for name in line.__slots__ if name not in valuation}
     return {**plain, "open": list(line.open), "instrument": msgspec.to_builtins(line.instrument)}
+
+
+def order_of(event: e.OrderIntended) -> Order:
+    """The order that begins with ``event``."""
+    return Order(
+        client_id=event.client_id,
+        run_id=event.run_id,
+        symbol=event.symbol,
+        side=event.side,
+        order_type=event.order_type,
+        tif=event.tif,
+        lots=event.lots,
+        price=event.price,
+        reduce_only=event.reduce_only,
+        reference=event.reference,
+        created=event.ts,
+        updated=event.ts,
+        parent_id=event.parent_id,
+        conditional_id=event.conditional_id,
+        expires_at=event.expires_at,
+        replaces=event.replaces,
+    )

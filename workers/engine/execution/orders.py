@@ -107,6 +107,9 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     created: int
     updated: int
     parent_id: str = ""
+    conditional_id: str = ""
+    expires_at: int = 0
+    replaces: str = ""
     status: OrderStatus = OrderStatus.INTENT
     open: bool = True
     filled: int = 0
