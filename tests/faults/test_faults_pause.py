@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 
@@ -73,3 +75,45 @@ def test_storage_paused(name: str, trading: Stack) -> None:
         time.sleep(2)
     finally:
         trading.signal(name, signal.SIGCONT)
+
+
+def test_a_halt_needs_no_cache(trading: Stack, desk: Desk) -> None:
+    """Sign-in, fresh code, order, and the loop's own obedience while Valkey stands still."""
+    trading.signal("valkey", signal.SIGSTOP)
+    try:
+        desk.sign_in()
+        desk.halt("the cache is gone")
+        eventually(lambda: _never_more(trading), "no open order and no new one while Valkey stands still", 30)
+    finally:
+        trading.signal("valkey", signal.SIGCONT)
+    desk.wait_observed("HALTED")
+    desk.resume("the cache is back")
+    desk.wait_observed("ACTIVE")
+
+
+def _never_more(stack: Stack) -> bool:
+    """True when nothing rests at the venue and nothing new arrived in two seconds."""
+    before = len(stack.truth()["orders"])
+    time.sleep(2)
+    orders = stack.truth()["orders"]
+    return len(orders) == before and not any(row["status"] in ("NEW", "PARTIALLY_FILLED") for row in orders)
+
+
+def test_a_crowd_of_refused_halts_holds_nobody_else_up(trading: Stack, desk: Desk) -> None:
+    """Denials are recorded beside the pool of connections: who reads meanwhile is answered as ever."""
+    with ThreadPoolExecutor(48) as crowd:
+        refused = [crowd.submit(_refused_halt, desk, number) for number in range(48)]
+        begun = time.monotonic()
+        assert desk.control()["state"] == "ACTIVE"
+        assert time.monotonic() - begun < 10
+        assert {done.result() for done in refused} == {403}
+    assert desk.control()["state"] == "ACTIVE"
+
+
+def _refused_halt(desk: Desk, number: int) -> int:
+    headers = {
+        "X-CSRFToken": desk.http.cookies.get("csrftoken") or "",
+        "Idempotency-Key": f"crowd-{number}-{time.time_ns()}",
+    }
+    order = {"reason": "no grant", "grant": str(uuid4())}
+    return desk.http.post("trading/halts/", json=order, headers=headers).status_code
