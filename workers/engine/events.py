@@ -369,6 +369,17 @@ class ConditionalEnded(JournalEvent, frozen=True):
     filled: int
 
 
+class FundingSettled(JournalEvent, frozen=True):
+    """A perpetual's funding was settled: ``amount`` in atoms of the quote asset, negative when we paid.
+
+    A symbol settles once at ``ts_event``, the venue's time of settlement in ns, which makes it idempotent.
+    """
+
+    symbol: str
+    amount: int
+    ts_event: int
+
+
 class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
 
@@ -381,6 +392,7 @@ class Marked(JournalEvent, frozen=True):
     drawdown: int
     positions: dict[str, int]
     marks: dict[str, int]
+    funding: int = 0
 
 
 class FeedChanged(JournalEvent, frozen=True):
@@ -429,6 +441,7 @@ Journalled = (
     | ConditionalMoved
     | ConditionalTriggered
     | ConditionalEnded
+    | FundingSettled
     | Marked
     | FeedChanged
     | ReconciliationDone

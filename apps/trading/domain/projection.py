@@ -13,6 +13,7 @@ import msgspec
 from apps.trading.domain import signals
 from apps.trading.domain.states import ZERO, EquityState, FillState, OrderState, PositionState, Signal, at, short
 from workers.engine import events as ev
+from workers.engine.accounting.funding import settlement_key
 from workers.engine.accounting.line import Line
 from workers.engine.execution.orders import ENDED, Report
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument, atoms, from_atoms, from_money
@@ -389,6 +390,13 @@ def _pay_fee(books: Books, line: Line, event: ev.OrderFilled) -> None:
         books.changed_positions[other.line.symbol] = None
 
 
+def _funding_settled(books: Books, event: ev.FundingSettled) -> None:
+    key = settlement_key(event)
+    if key not in books.known_trades:
+        books.known_trades.add(key)
+        books.move(books.instrument(event.symbol).quote, from_atoms(event.amount), event.ts)
+
+
 def _marked(books: Books, event: ev.Marked) -> None:
     books.equity.append(
         EquityState(
@@ -442,6 +450,7 @@ _HANDLERS: dict[type, Callable[[Books, Any], None]] = {
     ev.OrderFilled: _order_filled,
     ev.CancelRequested: _cancel_requested,
     ev.OrderEnded: _order_ended,
+    ev.FundingSettled: _funding_settled,
     ev.Marked: _marked,
     ev.FeedChanged: _feed_changed,
     ev.ReconciliationDone: _reconciled,

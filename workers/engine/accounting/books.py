@@ -5,9 +5,9 @@ which is how a restarted worker knows where it stands and how anybody can check 
 
 One account, one quote asset. Cash is in money units, other balances in atoms. The identity that always holds::
 
-    cash + sum(cost of positions) == capital + realised - fees
+    cash + sum(cost of positions) == capital + realised - fees + funding
 
-and with marks, ``equity == capital + realised + unrealised - fees``.
+and with marks, ``equity == capital + realised + unrealised - fees + funding``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 
 from workers.engine import events as e
 from workers.engine.accounting import parents
+from workers.engine.accounting.funding import on_settled, settlement_key
 from workers.engine.accounting.line import Line
 from workers.engine.accounting.records import Anomaly, Run, line_snapshot, order_of, report_of
 from workers.engine.config import DAY_NS
@@ -55,6 +56,7 @@ class Books:
         "fees",
         "fees_paid",
         "fills",
+        "funding",
         "limits",
         "limits_digest",
         "limits_version",
@@ -94,6 +96,7 @@ class Books:
         self.cost = 0
         self.realised = 0
         self.fees = 0
+        self.funding = 0
         self.reserved = 0
         self.open_count = 0
         self.fills = 0
@@ -142,6 +145,8 @@ class Books:
         """False for a report that the books already hold: the same fill, acknowledgement or ending again."""
         if type(event) is e.OrderFilled:
             return (event.symbol, event.trade_id) not in self.trades
+        if type(event) is e.FundingSettled:
+            return settlement_key(event) not in self.trades
         if type(event) not in (e.OrderSent, e.OrderAccepted, e.OrderRejected, e.OrderEnded, e.OrderUnknown):
             return True
         order = self.orders.get(event.client_id)  # type: ignore[attr-defined]  # all five carry it
@@ -426,7 +431,7 @@ class Books:
                 line.mark = ticks
                 if line.unpriced and ticks:
                     self._bring_in(line, ticks)
-        pnl = event.realised + event.unrealised - event.fees
+        pnl = event.realised + event.unrealised - event.fees + event.funding
         self.peak = max(self.peak, pnl + event.drawdown)
         day = event.ts // DAY_NS
         if day != self.day:
@@ -469,6 +474,7 @@ class Books:
         e.ParentCancelRequested: parents.on_cancel_requested,
         e.ParentEnded: parents.on_ended,
         **dict.fromkeys(conditional_book.EVENTS, conditional_book.on_event),
+        e.FundingSettled: on_settled,
         e.Marked: _marked,
         e.FeedChanged: _feed_changed,
         e.ScopeStateChanged: _of_the_gate,

@@ -30,6 +30,7 @@ class Line:
         "cost",
         "fee_rate",
         "fees",
+        "funding",
         "instrument",
         "last_intent",
         "lot_atoms",
@@ -55,6 +56,7 @@ class Line:
         self.unpriced = 0
         self.realised = 0
         self.fees = 0
+        self.funding = 0
         self.open: dict[str, Order] = {}
         self.open_buy = 0
         self.open_sell = 0

@@ -1,7 +1,8 @@
 """Books at the newest marks: equity, drawdown, day's profit and worst-case exposure, kept up step by step.
 
-Nothing here is journalled but its samples (``Marked``). Profit is ``realised + unrealised - fees``, so that deposits
-and adopted balances move neither the high-water mark nor the day's profit. Days start at 00:00 UTC. All in money units.
+Nothing here is journalled but its samples (``Marked``). Profit is ``realised + unrealised - fees + funding``, so that
+deposits and adopted balances move neither the high-water mark nor the day's profit. Days start at 00:00 UTC. All in
+money units.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Valuation:
     def pnl(self) -> int:
         """Profit since the books began, after fees."""
         books = self.books
-        return self.value - books.cost + books.realised - books.fees
+        return self.value - books.cost + books.realised - books.fees + books.funding
 
     @property
     def equity(self) -> int:
@@ -131,4 +132,5 @@ class Valuation:
             drawdown=self.drawdown,
             positions={symbol: line.position for symbol, line in books.lines.items() if line.position},
             marks={symbol: line.mark for symbol, line in books.lines.items() if line.mark},
+            funding=books.funding,
         )
