@@ -39,6 +39,11 @@ class Frame:
         return self.may(Capability.TRADING_HALT)
 
     @property
+    def role_words(self) -> str:
+        """The roles as people say them."""
+        return ", ".join(role.replace("_", " ").capitalize() for role in self.roles)
+
+    @property
     def capability_words(self) -> str:
         return " ".join(sorted(self.capabilities))
 

@@ -106,6 +106,8 @@ class Supervisor:
         if now - self._heartbeat_at < HEARTBEAT_S:
             return
         self._heartbeat_at = now
+        for process in self.running:
+            process.probe(now)
         detail = {
             "restarts": {p.spec.name: p.restarts for p in self.running},
             "processes": {p.spec.name: p.status() for p in self.running},

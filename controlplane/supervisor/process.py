@@ -18,6 +18,8 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 STEADY_AFTER_S = 30.0
 LOG_LIMIT_BYTES = 20 * 1024 * 1024
+PROBE_S = 2.0
+"""How often a process without heartbeats of its own is asked whether it answers."""
 
 
 def next_delay(failures: int) -> float:
@@ -37,6 +39,9 @@ class Supervised:
     failures: int = 0
     last_exit: int | None = None
     restart_at: float = 0.0
+    answered_at: float | None = None
+    """When it last answered the supervisor, Unix seconds."""
+    _probed_at: float = 0.0
     ready: bool = field(default=False)
 
     @property
@@ -115,7 +120,21 @@ class Supervised:
         return "\n".join(text.strip().splitlines()[-lines:])
 
     def status(self) -> dict[str, Any]:
-        return {"pid": self.pid, "alive": self.alive(), "restarts": self.restarts, "last_exit": self.last_exit}
+        """What the heartbeat says of it; ``answered_at`` is null for a process that writes heartbeats of its own."""
+        return {
+            "pid": self.pid,
+            "alive": self.alive(),
+            "restarts": self.restarts,
+            "last_exit": self.last_exit,
+            "answered_at": self.answered_at,
+        }
+
+    def probe(self, now: float) -> None:
+        """Ask a process that tells nothing of itself, at most every other second."""
+        if self.spec.probed and now - self._probed_at >= PROBE_S:
+            self._probed_at = now
+            if self.alive() and self.spec.ready():
+                self.answered_at = now
 
 
 def end_orphans(recorded: dict[str, dict[str, float]]) -> list[str]:

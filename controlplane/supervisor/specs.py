@@ -21,7 +21,10 @@ CELERY = (sys.executable, "-m", "celery", "-A", "controlplane", "worker", "--log
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One supervised process; ``stop_signal`` asks it to end, SIGKILL follows after ``stop_seconds``."""
+    """One supervised process; ``stop_signal`` asks it to end, SIGKILL follows after ``stop_seconds``.
+
+    ``probed`` is one that tells nobody that it lives: the supervisor asks it.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -32,6 +35,7 @@ class ProcessSpec:
     ready_seconds: float = 90
     user: str | None = None
     cwd: Path = ROOT
+    probed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Ports:
 PAPER_FEES = {"GEKKO_VENUE_MAKER_FEE": "0", "GEKKO_VENUE_TAKER_FEE": "0.0001"}
 # Checked once while preparing: a worker that checks too loads every page of the dashboard for it.
 SKIP_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
+CONTROL_PARTS = "controlplane.control_worker,workers.tasks.risk"
 METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4}
 
 
@@ -93,11 +98,12 @@ def postgres_spec(paths: postgres.PostgresPaths) -> ProcessSpec:
         stop_seconds=30,
         user=paths.user,
         cwd=paths.data,
+        probed=True,
     )
 
 
 def valkey_spec(paths: valkey.ValkeyPaths) -> ProcessSpec:
-    return ProcessSpec("valkey", tuple(valkey.server_command(paths)), lambda: valkey.is_ready(paths))
+    return ProcessSpec("valkey", tuple(valkey.server_command(paths)), lambda: valkey.is_ready(paths), probed=True)
 
 
 def application_specs(ports: Ports) -> list[ProcessSpec]:
@@ -128,7 +134,7 @@ def application_specs(ports: Ports) -> list[ProcessSpec]:
             {name: os.environ.get(name, fee) for name, fee in PAPER_FEES.items()},
         ),
         worker("gpu", "gpu", "--pool", "threads", "-c", "2", "-I", "workers.live.gpu_worker"),
-        worker("control", "control", "--pool", "threads", "-c", "4", "-B", "-I", "controlplane.control_worker"),
+        worker("control", "control", "--pool", "threads", "-c", "4", "-B", "-I", CONTROL_PARTS),
         ProcessSpec("web", uvicorn, http_ready(f"http://127.0.0.1:{ports.web}/healthz")),
         module("relay", "apps.streaming.relay"),
         module("projector", "workers.live.projector"),

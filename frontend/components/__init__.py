@@ -66,8 +66,8 @@ def heading(column: Column) -> Element:
     return html.Th(title, scope="col", className=column.classes)
 
 
-def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4) -> Element:
-    """A table that scripts fill; until then it shows that it is loading."""
+def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4, **more: Any) -> Element:
+    """A table that scripts fill; until then it shows that it is loading. ``more`` are attributes of its frame."""
     head = html.Tr([heading(column) for column in columns])
     waiting = html.Tr(html.Td(html.Div(className="skeleton"), colSpan=len(columns)), className="loading")
     return html.Div(
@@ -78,7 +78,7 @@ def table(widget: str, caption: str, columns: Sequence[Column], *, rows: int = 4
         tabIndex=0,
         # The panel around it is the landmark of this name.
         role="group",
-        **{"aria-label": caption, "data-widget": widget},
+        **{"aria-label": caption, "data-widget": widget, **more},
     )
 
 

@@ -62,7 +62,7 @@ def render(request: HttpRequest, path: str, search: str) -> Any:
 
 def refused(page: Page, frame: Frame) -> Element:
     """No permission: what is missing and who gives it."""
-    roles = ", ".join(frame.roles) or "none"
+    roles = frame.role_words or "none"
     needed = page.capability.value if page.capability else ""
     return notice(
         f"{page.title} is not open to you",

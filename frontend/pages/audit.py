@@ -24,12 +24,12 @@ def layout(view: PageView) -> Element:
 def entries(view: PageView) -> Element:
     columns = [
         Column("No.", number=True, priority=2),
-        Column("Time"),
+        Column("Time", priority=2),
         Column("Who", priority=2),
         Column("Event"),
         Column("Object", priority=3),
-        Column("Outcome", priority=2),
-        Column("Factor", priority=3),
+        Column("Outcome"),
+        Column("Factor", priority=2),
     ]
     return panel(
         "Entries",
@@ -37,7 +37,7 @@ def entries(view: PageView) -> Element:
         table("audit-entries", "Audit entries", columns, rows=8),
         html.Div(button("Older entries", **{"data-action": "older"}), className="more"),
         id="entries",
-        span=8,
+        span=9,
     )
 
 
@@ -85,5 +85,5 @@ def side(view: PageView) -> Element:
                 id="checkpoints",
             ),
         ],
-        className="span-4 stack",
+        className="span-3 stack",
     )

@@ -23,21 +23,34 @@ def positions() -> Element:
 
 def order_list(view: PageView, chosen: str) -> Element:
     columns = [
-        Column("Time"),
+        Column("Time", priority=2),
         Column("Symbol"),
         Column("Side"),
         Column("Type", priority=3),
         Column("Quantity", number=True),
         Column("Filled", number=True, priority=2),
-        Column("Price", number=True, priority=2),
+        Column("Limit", number=True),
+        Column("Average", number=True, priority=2),
         Column("State"),
         Column("Why", priority=3),
+    ]
+    fills = [
+        Column("Time", priority=2),
+        Column("Symbol"),
+        Column("Side"),
+        Column("Quantity", number=True),
+        Column("Price", number=True),
+        Column("Value", number=True, priority=3),
+        Column("Fee", number=True, priority=2),
+        Column("Liquidity", priority=2),
     ]
     may = view.may(Capability.TRADING_CANCEL)
     cancelling = [button("Cancel open orders", **{"data-action": "cancel-all"})] if may else []
     return panel(
         "Orders",
-        table("orders", "Orders", columns, rows=8),
+        table("orders", "Orders", columns, rows=8, hidden=chosen == "fills"),
+        # The orders' script fills it: one list is shown at a time.
+        table("order-fills", "Fills", fills, rows=8, hidden=chosen != "fills", **{"data-list": "fills"}),
         id="orders",
         topic="orders",
         actions=[*cancelling, choices("tab", "Which orders", TABS, chosen)],

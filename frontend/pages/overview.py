@@ -75,10 +75,10 @@ def activity() -> list[Any]:
         Column("Symbol"),
         Column("Side"),
         Column("Quantity", number=True),
-        Column("Price", number=True, priority=2),
+        Column("Limit", number=True, priority=2),
         Column("State"),
     ]
-    fills = [*orders[:4], Column("Fee", number=True, priority=3), Column("Price", number=True)]
+    fills = [*orders[:4], Column("Price", number=True), Column("Fee", number=True, priority=2)]
     processes = [
         Column("Process"),
         Column("State"),
@@ -94,8 +94,3 @@ def activity() -> list[Any]:
         panel("Processes", table("processes", "Processes", processes), id="processes", topic="system", span=6),
         panel("Fleet and models", fleet, id="fleet", topic="fleet", span=6),
     ]
-
-
-def listed(title: str, name: str, columns: list[Column], topic: str) -> Element:
-    """Half a column's width of a live list."""
-    return panel(title, table(name, title, columns), id=name, topic=topic, span=6)

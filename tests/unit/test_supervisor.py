@@ -202,6 +202,22 @@ def test_a_heartbeat_that_was_taken_away_or_of_another_process_is_not_judged() -
     assert watch.look("web", seconds=30, alive={"web": 7}) == {}
 
 
+def test_a_process_without_heartbeats_is_asked_every_other_second(state: Path) -> None:
+    answers = iter((True, False))
+    asked = Supervised(ProcessSpec("store", SLEEPER, lambda: next(answers), probed=True), state / "logs")
+    asked.start()
+    try:
+        for now in (100.0, 101.0, 102.0):
+            asked.probe(now)
+        assert asked.status()["answered_at"] == 100.0
+        assert list(answers) == []
+        told = supervised(state, SLEEPER)
+        told.probe(100.0)
+        assert told.status()["answered_at"] is None
+    finally:
+        asked.stop()
+
+
 def test_what_is_no_heartbeat_is_passed_over() -> None:
     raw = {b"a": b"{not json", b"b": b'{"pid": 1}', b"c": b"[]", b"d": b'{"pid": 1, "ts": 2}'}
     assert parse(raw) == {"d": (1, 2.0)}

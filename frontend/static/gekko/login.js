@@ -26,7 +26,7 @@ function refuse(refused) {
   const until = Date.now() + Number(refused.fields?.retry_after_s || 0) * 1000;
   const tell = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
-    error.textContent = left > 0 ? `${refused.message} Try again in ${left} s.` : refused.message;
+    error.textContent = left > 0 ? `${refused.words} Try again in ${left} s.` : refused.words;
     for (const button of document.querySelectorAll('button[type="submit"]')) button.disabled = left > 0;
     if (left <= 0) clearInterval(countdown);
   };

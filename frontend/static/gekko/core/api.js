@@ -1,6 +1,7 @@
 // All writing goes through here: CSRF token, idempotency key, expected version, and refusals as readable errors.
 
 import { banner } from "./banners.js";
+import { sentence } from "./text.js";
 
 const BASE = "/api/v1/";
 /** Where 401 means a wrong password or code, not an ended session. */
@@ -23,7 +24,8 @@ export class Refused extends Error {
   }
 
   get words() {
-    return this.status >= 500 && this.requestId ? `${this.message} (request ${this.requestId})` : this.message;
+    const said = sentence(this.message);
+    return this.status >= 500 && this.requestId ? `${said} Request ${this.requestId}.` : said;
   }
 }
 

@@ -1,6 +1,7 @@
 // Banners over the page for what concerns all of it. Each kind is there at most once.
 
 import { byId, el } from "./dom.js";
+import { sentence } from "./text.js";
 
 const KINDS = {
   session: { kind: "bad", text: "Your session has ended. Nothing on this page is live any more.", link: "Sign in again" },
@@ -32,13 +33,16 @@ export function clearBanner(name) {
 }
 
 let timer = 0;
+/** A confirmation is read at a glance; a refusal has to be understood. */
+const SHOWN_MS = { good: 3000, warn: 5000, bad: 8000 };
 
-/** A short confirmation that goes by itself. */
+/** A short message that goes by itself, or at once when touched. */
 export function toast(text, kind = "good") {
   const place = byId("toasts");
-  place.replaceChildren(el("div", { class: `toast ${kind}` }, text));
+  const clear = () => place.replaceChildren();
+  place.replaceChildren(el("div", { class: `toast ${kind}`, on: { click: clear } }, sentence(text)));
   clearTimeout(timer);
-  timer = setTimeout(() => place.replaceChildren(), 6000);
+  timer = setTimeout(clear, SHOWN_MS[kind]);
 }
 
 window.addEventListener("gekko:refused", (event) => {

@@ -1,6 +1,7 @@
 // Numbers come as decimal strings and are shown without arithmetic where possible; null means unknown and shows a dash.
 
 import { DASH } from "./dom.js";
+import { instrument, widest } from "./instruments.js";
 
 const cache = new Map();
 
@@ -36,6 +37,32 @@ export function price(value) {
   if (!known(value)) return DASH;
   const places = Math.min(8, (String(value).split(".")[1] || "").length);
   return number(value, Math.max(2, places));
+}
+
+/** As wide as a digit, invisible: it keeps decimal points of different precision below each other. */
+const BLANK = "\u2007";
+
+function onGrid(value, symbol, what, least) {
+  const places = instrument(symbol)[what];
+  const missing = widest(what) - places;
+  // A point that nobody needs is as wide as one that stands there.
+  const pad = BLANK.repeat(missing) + (places === 0 && missing ? BLANK : "");
+  return number(value, Math.max(least, places)) + pad;
+}
+
+/** A price of `symbol` with the decimals of its grid, lined up with those of other instruments. */
+export function priceOf(value, symbol) {
+  return known(value) && instrument(symbol) ? onGrid(value, symbol, "price", 0) : price(value);
+}
+
+/** A quantity of `symbol` with the decimals of its lot, lined up with those of other instruments. */
+export function quantityOf(value, symbol) {
+  return known(value) && instrument(symbol) ? onGrid(value, symbol, "quantity", 0) : quantity(value);
+}
+
+/** What is held, with the eight decimals that fees leave behind. */
+export function holding(value) {
+  return known(value) ? number(value, Number(value) === 0 ? 0 : 8) : DASH;
 }
 
 /** An average, with as many decimals as prices of its size have. */

@@ -3,7 +3,8 @@
 import { el, message, setClass, setText } from "./dom.js";
 
 export class LiveTable {
-  /** `columns`: functions row -> string | {text, cls, title, node, key}; `empty`: {title, text}. */
+  /** `columns`: functions row -> string | {text, sub, cls, title, node, key}; `empty`: {title, text}.
+   *  `sub` is a second line that shows where the panel is too narrow for the column that says it. */
   constructor(host, columns, { empty, onOpen } = {}) {
     this.host = host;
     this.columns = columns;
@@ -74,9 +75,17 @@ export class LiveTable {
           line.kept[index] = value.key;
           cell.replaceChildren(value.node());
         }
-      } else setText(cell, value.text);
+      } else if (value.sub !== undefined) stack(cell, value);
+      else setText(cell, value.text);
       setClass(cell, [this.classes[index], value.cls].filter(Boolean).join(" "));
       if (value.title !== undefined && cell.title !== value.title) cell.title = value.title;
     });
   }
+}
+
+/** A cell of two lines. */
+function stack(cell, { text, sub }) {
+  if (cell.childElementCount !== 2) cell.replaceChildren(el("span", { class: "main" }), el("span", { class: "sub" }));
+  setText(cell.firstElementChild, text);
+  setText(cell.lastElementChild, sub);
 }

@@ -48,8 +48,21 @@ function show() {
     button.className = `button ${halts ? "danger" : "outline"}`;
     button.disabled = !halts && !may("trading.resume");
   }
-  setText(byId("halt-flow"), `Wanted: ${words(control.state)}. The loop is: ${words(control.observed_state)}.`);
+  setText(byId("halt-flow"), standing(control));
   haltBanner(control, request);
+}
+
+const NOW = {
+  ACTIVE: "Trading is on: the strategy may send orders.",
+  REDUCING: "Only orders that make positions smaller are let out.",
+  HALTED: "Trading is halted: no order leaves.",
+};
+const ORDERED = { ACTIVE: "Resuming has been ordered", REDUCING: "Reducing has been ordered", HALTED: "A halt has been ordered" };
+
+/** How it stands now, and what was ordered and is not done yet. */
+function standing({ state, observed_state: observed }) {
+  const now = NOW[observed] || "The trading loop has not said yet what it does.";
+  return state === observed ? now : `${ORDERED[state]}; the trading loop has not confirmed it yet. ${now}`;
 }
 
 function phrase() {
@@ -100,9 +113,9 @@ async function submit(event) {
 }
 
 const DONE = {
-  halt: "Halt ordered; waiting for the loop to confirm",
-  resume: "Resume ordered; waiting for the loop to confirm",
-  approve: "Approved; waiting for the loop to confirm",
+  halt: "Halt ordered; the header shows when trading has stopped",
+  resume: "Resuming ordered; the header shows when trading goes on",
+  approve: "Approved; the header shows when trading goes on",
 };
 const PATH = {
   halt: () => "trading/halts/",

@@ -2,14 +2,18 @@
 
 import { post } from "../core/api.js";
 import { toast } from "../core/banners.js";
-import { byId } from "../core/dom.js";
+import { byId, setText } from "../core/dom.js";
 import { showKeys } from "./keys.js";
 
-function flipTheme() {
-  const root = document.documentElement;
-  root.dataset.theme = root.dataset.theme === "light" ? "dark" : "light";
-  localStorage.setItem("gekko-theme", root.dataset.theme);
+const other = () => (document.documentElement.dataset.theme === "light" ? "dark" : "light");
+
+function flipTheme(event) {
+  document.documentElement.dataset.theme = other();
+  localStorage.setItem("gekko-theme", document.documentElement.dataset.theme);
+  nameTheme(event.currentTarget);
 }
+
+const nameTheme = (item) => setText(item, `Switch to ${other()} theme`);
 
 async function signOut() {
   try {
@@ -22,7 +26,9 @@ async function signOut() {
 
 export function startMenu() {
   const menu = byId("user-menu");
-  menu.querySelector('[data-action="theme"]').addEventListener("click", flipTheme);
+  const theme = menu.querySelector('[data-action="theme"]');
+  nameTheme(theme);
+  theme.addEventListener("click", flipTheme);
   menu.querySelector('[data-action="sign-out"]').addEventListener("click", signOut);
   menu.querySelector('[data-action="keys"]').addEventListener("click", () => {
     menu.open = false;

@@ -4,12 +4,12 @@ import { get, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { byId, el, message } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
-import { dateTime, factor, number, timeOfDay } from "../core/format.js";
+import { dateTime, factor, number, timeOfDay, words } from "../core/format.js";
 import { may } from "../core/may.js";
 import { serverNow } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { asked, keep } from "../frame/nav.js";
-import { facts, pill, stateCell } from "./cells.js";
+import { facts, pill } from "./cells.js";
 
 const FILTERS = ["actor", "event", "object_type", "object_id", "request_id"];
 const PAUSE_MS = 350;
@@ -20,6 +20,15 @@ function query() {
   return found.toString();
 }
 
+/** The beginning of a long id; the whole one is in the title and in the entry. */
+const shortened = (id) => (id.length > 16 ? `${id.slice(0, 13)}…` : id);
+
+const OUTCOMES = { success: ["● Success", "good"], denied: ["■ Denied", "bad"], failure: ["■ Failure", "bad"], failed: ["■ Failed", "bad"] };
+const outcome = (code) => {
+  const [text, cls] = OUTCOMES[code] || [words(code), ""];
+  return { text, cls };
+};
+
 export function mountAuditEntries(host) {
   const entries = new Map();
   let next = null;
@@ -27,9 +36,9 @@ export function mountAuditEntries(host) {
     (row) => String(row.seq),
     (row) => ({ text: dateTime(row.at), title: row.at }),
     (row) => row.actor_name || row.actor_id,
-    (row) => ({ text: row.event, title: row.code, cls: "mono" }),
-    (row) => ({ text: `${row.object_type} ${row.object_id}`, cls: "clip", title: row.object_id }),
-    (row) => stateCell(row.outcome),
+    (row) => ({ text: row.event, sub: `${timeOfDay(row.at)} · ${row.actor_name || row.actor_id}`, title: row.code, cls: "mono" }),
+    (row) => ({ text: `${words(row.object_type)} ${shortened(row.object_id)}`, cls: "clip", title: row.object_id }),
+    (row) => ({ ...outcome(row.outcome), sub: row.mfa === "none" ? "" : factor(row.mfa) }),
     (row) => factor(row.mfa),
   ];
   const table = new LiveTable(host, columns, {

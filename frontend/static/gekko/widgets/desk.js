@@ -5,7 +5,8 @@ import { toast } from "../core/banners.js";
 import { el, message } from "../core/dom.js";
 import { ask } from "../core/dialogs.js";
 import { bytes, dateTime, milliseconds, number, percent, span, words } from "../core/format.js";
-import { may } from "../core/may.js";
+import { may, venue } from "../core/may.js";
+import { sentence } from "../core/text.js";
 import { listen, put, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { pathTimes, quantile } from "./orders.js";
@@ -30,21 +31,37 @@ export function mountDeployment(host) {
   const show = (rows) => {
     const runs = [...rows.values()].sort((a, b) => b.number - a.number);
     const run = runs.find((row) => !["stopped", "failed"].includes(row.state)) || runs[0];
-    build(run ? `${run.id}:${run.version}` : "none", () => (run ? runCard(run) : noRun()));
+    const halted = tradingState() === "HALTED";
+    build(run ? `${run.id}:${run.version}:${halted}` : "none", () => (run ? runCard(run, halted) : noRun()));
   };
-  return listen("deployments", show);
+  const again = () => topicState("deployments").known && show(topicState("deployments").rows);
+  const ends = [listen("deployments", show), listen("halts", again)];
+  return () => ends.forEach((end) => end());
+}
+
+/** What the loop of this desk's venue does; empty until it said so. */
+function tradingState() {
+  const controls = [...topicState("halts").rows.values()].filter((row) => row.object === "control" && row.venue === venue);
+  return controls[0]?.observed_state || "";
+}
+
+/** A run that passed its checks still sends nothing while trading is halted. */
+function standing(run, halted) {
+  if (!halted || run.state !== "healthy") return [pill(run.state), run.detail];
+  return [pill("warning", "Held by the halt"), "Checks passed; no order leaves until trading is resumed."];
 }
 
 const noRun = () => message("Nothing is deployed", "Start a release over the API; its checks and its health show here.");
 
-function runCard(run) {
+function runCard(run, halted) {
+  const [state, detail] = standing(run, halted);
   const passed = run.steps.filter((step) => step.state === "passed").length;
   const failed = run.steps.find((step) => step.state === "failed");
   return el(
     "div",
     { class: "card" },
-    el("p", { class: "row" }, el("strong", {}, `Run ${run.number}`), pill(run.state), el("span", { class: "hint" }, run.environment)),
-    el("p", { class: failed ? "bad" : "hint" }, failed ? `${words(failed.name)}: ${failed.detail}` : run.detail),
+    el("p", { class: "row" }, el("strong", {}, `Run ${run.number}`), state, el("span", { class: "hint" }, run.environment)),
+    el("p", { class: failed ? "bad" : "hint" }, failed ? `${words(failed.name)}: ${failed.detail}` : sentence(detail)),
     el("ol", { class: "rail", "aria-label": `Checks: ${passed} of ${run.steps.length} passed` }, run.steps.map(railStep)),
     facts([
       ["Strategy", run.plan.strategy],
@@ -116,7 +133,7 @@ function limitBars(row) {
   );
 }
 
-const STAGES = { signal: "Signal", risk: "Risk gate", journal: "Journal", send: "Send" };
+const STAGES = { receive: "Receive", decode: "Decode", book: "Book", signal: "Signal", risk: "Risk gate", journal: "Journal", send: "Send" };
 
 export function mountLatency(host) {
   const build = rebuild(host);
@@ -154,7 +171,7 @@ export function mountProcesses(host) {
   const columns = [
     (row) => row.name,
     (row) => stateCell(row.state, row.word),
-    (row) => (row.age === null ? "–" : span(row.age)),
+    (row) => ({ text: row.age === null ? "–" : span(row.age), title: row.probed ? "It reports nothing itself; the supervisor asks it" : "" }),
     (row) => ({ text: row.restarts === null ? "–" : String(row.restarts), cls: row.restarts ? "warn" : "" }),
   ];
   const empty = { title: "No heartbeat", text: "Every process reports each second; none has." };
@@ -169,11 +186,12 @@ function processRows(rows) {
   return names.sort().map((name) => {
     const beat = rows.get(name);
     const known = supervised[name];
-    const age = beat ? Math.max(0, serverNow() - beat.ts * 1000) : null;
+    const seen = beat?.ts ?? known?.answered_at;
+    const age = seen ? Math.max(0, serverNow() - seen * 1000) : null;
     const lost = known ? !known.alive : age !== null && age > LOST_MS;
     const silent = age !== null && age > SILENT_MS;
     const state = lost ? "down" : silent ? "silent" : "up";
-    return { name, age, state, word: { down: "Down", silent: "Silent", up: "Up" }[state], restarts: known ? known.restarts : null };
+    return { name, age, state, probed: !beat, word: { down: "Down", silent: "Silent", up: "Up" }[state], restarts: known ? known.restarts : null };
   });
 }
 

@@ -155,12 +155,23 @@ function detail(row) {
   );
 }
 
+/** What happened, as people say it; other kinds are shown by their own word. */
+const HAPPENED = {
+  opened: "Opened",
+  acknowledged: "Acknowledged",
+  noted: "Note",
+  escalated: "Severity raised",
+  cleared: "Cause gone",
+  returned: "Came back",
+  resolved: "Resolved",
+};
+
 const step = (entry) =>
   el(
     "li",
     {},
     el("time", { datetime: entry.at, title: entry.at }, timeOfDay(entry.at)),
-    el("strong", {}, words(entry.kind)),
+    el("strong", {}, HAPPENED[entry.kind] || words(entry.kind)),
     el("span", {}, entry.text),
     entry.by ? el("span", { class: "hint" }, entry.by) : null,
   );

@@ -1,19 +1,23 @@
-// Orders and fills: the short lists of the overview, the tabs of their page, and the drawer for one order.
+// Orders and fills: the short lists of the overview and the tabs of their page.
 
 import { post } from "../core/api.js";
 import { toast } from "../core/banners.js";
-import { el } from "../core/dom.js";
-import { ask, drawer } from "../core/dialogs.js";
-import { average, dateTime, fee, milliseconds, price, quantity, timeOfDay, words } from "../core/format.js";
+import { ask } from "../core/dialogs.js";
+import { fee, number, priceOf, quantityOf, timeOfDay, words } from "../core/format.js";
+import { knowInstruments } from "../core/instruments.js";
 import { venue } from "../core/may.js";
 import { listen, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
+import { sentence } from "../core/text.js";
 import { asked, keep } from "../frame/nav.js";
-import { bar, facts, pill, sideCell, stateCell } from "./cells.js";
+import { sideCell, stateCell } from "./cells.js";
+import { knowRuns, openOrder } from "./order-drawer.js";
 
-const BUDGET_NS = 50e6;
+export { openOrder } from "./order-drawer.js";
+
 const newest = (field) => ([, a], [, b]) => (a[field] < b[field] ? 1 : a[field] > b[field] ? -1 : 0);
 const refusedBy = (row) => row.status === "REJECTED" || row.status === "DENIED";
+const NO_FILLS = { title: "No fills yet", text: "Executions appear here as the venue reports them." };
 const reasons = (row) => row.reasons.map((reason) => reason.text).join("; ") || row.detail;
 
 export function mountRecentOrders(host) {
@@ -21,32 +25,38 @@ export function mountRecentOrders(host) {
     (row) => timeOfDay(row.created_at),
     (row) => row.symbol,
     (row) => sideCell(row.side),
-    (row) => quantity(row.quantity),
-    (row) => price(row.price),
+    (row) => quantityOf(row.quantity, row.symbol),
+    (row) => priceOf(row.price, row.symbol),
     (row) => stateCell(row.status),
   ];
   const table = new LiveTable(host, columns, {
     empty: { title: "No orders yet", text: "The strategy sends its first order when the forecast is sure enough." },
     onOpen: openOrder,
   });
-  return listen("orders", (rows) => table.render([...rows].sort(newest("created_at")).slice(0, 8)));
+  return recent(table, "orders", "created_at");
 }
-
-const fillColumns = [
-  (row) => timeOfDay(row.executed_at),
-  (row) => row.symbol,
-  (row) => sideCell(row.side),
-  (row) => quantity(row.quantity),
-  (row) => fee(row.fee, row.fee_asset),
-  (row) => price(row.price),
-];
 
 export function mountRecentFills(host) {
-  const empty = { title: "No fills yet", text: "Executions appear here as the venue reports them." };
-  const open = (key) => openOrder(topicState("fills").rows.get(key).client_id);
-  const table = new LiveTable(host, fillColumns, { empty, onOpen: open });
-  return listen("fills", (rows) => table.render([...rows].sort(newest("executed_at")).slice(0, 8)));
+  const columns = [
+    (row) => timeOfDay(row.executed_at),
+    (row) => row.symbol,
+    (row) => sideCell(row.side),
+    (row) => quantityOf(row.quantity, row.symbol),
+    (row) => priceOf(row.price, row.symbol),
+    (row) => fee(row.fee, row.fee_asset),
+  ];
+  return recent(new LiveTable(host, columns, { empty: NO_FILLS, onOpen: openFill }), "fills", "executed_at");
 }
+
+/** The newest few of a topic; shown again once the decimals of instruments are known. */
+function recent(table, topic, field) {
+  const show = (rows) => table.render([...rows].sort(newest(field)).slice(0, 8));
+  knowInstruments().then(() => topicState(topic).known && show(topicState(topic).rows));
+  const ends = [listen(topic, show), knowRuns()];
+  return () => ends.forEach((end) => end());
+}
+
+const openFill = (key) => openOrder(topicState("fills").rows.get(key).client_id);
 
 const TABS = {
   working: { pick: (row) => row.open, empty: { title: "Nothing is working", text: "Orders at the venue show here until they end." } },
@@ -59,54 +69,56 @@ const TABS = {
 
 const orderColumns = [
   (row) => ({ text: timeOfDay(row.created_at), title: row.created_at }),
-  (row) => row.symbol,
+  (row) => ({ text: row.symbol, sub: timeOfDay(row.created_at) }),
   (row) => sideCell(row.side),
   (row) => `${words(row.order_type)} ${row.tif}`,
-  (row) => quantity(row.quantity),
-  (row) => quantity(row.filled_quantity),
-  (row) => (row.average_price === null ? price(row.price) : average(row.average_price)),
+  (row) => ({ text: quantityOf(row.quantity, row.symbol), sub: `${quantityOf(row.filled_quantity, row.symbol)}` }),
+  (row) => quantityOf(row.filled_quantity, row.symbol),
+  (row) => ({ text: priceOf(row.price, row.symbol), sub: row.average_price === null ? "–" : priceOf(row.average_price, row.symbol) }),
+  (row) => (row.average_price === null ? "–" : priceOf(row.average_price, row.symbol)),
   (row) => stateCell(row.status, row.status === "UNKNOWN" ? "Unknown, checking" : undefined),
-  (row) => ({ text: reasons(row) || "–", title: reasons(row), cls: "clip" }),
+  (row) => ({ text: sentence(reasons(row)) || "–", title: reasons(row), cls: "clip" }),
 ];
 
-/** A fill in the columns of an order. */
-const fillAsOrder = [
+const fillColumns = [
   (row) => ({ text: timeOfDay(row.executed_at), title: row.executed_at }),
-  (row) => row.symbol,
-  (row) => sideCell(row.side),
+  (row) => ({ text: row.symbol, sub: timeOfDay(row.executed_at) }),
+  (row) => ({ ...sideCell(row.side), sub: row.maker ? "Maker" : "Taker" }),
+  (row) => quantityOf(row.quantity, row.symbol),
+  (row) => ({ text: priceOf(row.price, row.symbol), sub: fee(row.fee, row.fee_asset) }),
+  (row) => number(row.notional),
+  (row) => fee(row.fee, row.fee_asset),
   (row) => (row.maker ? "Maker" : "Taker"),
-  (row) => quantity(row.quantity),
-  (row) => quantity(row.quantity),
-  (row) => price(row.price),
-  () => stateCell("FILLED"),
-  (row) => `Fee ${fee(row.fee, row.fee_asset)}`,
 ];
 
 export function mountOrders(host) {
-  const choices = host.closest(".panel").querySelector('[data-choices="tab"]');
+  const panel = host.closest(".panel");
+  const fillHost = panel.querySelector('[data-list="fills"]');
   const isTab = (name) => name === "fills" || name in TABS;
+  const orders = new LiveTable(host, orderColumns, { empty: TABS.done.empty, onOpen: openOrder });
+  const fills = new LiveTable(fillHost, fillColumns, { empty: NO_FILLS, onOpen: openFill });
   let tab = isTab(asked("tab")) ? asked("tab") : "done";
-  let table = null;
-  let shown = "";
   const show = () => {
-    const fills = tab === "fills";
-    if (shown !== tab) {
-      host.querySelector("tbody").replaceChildren();
-      const empty = fills ? { title: "No fills yet", text: "Executions appear here as the venue reports them." } : TABS[tab].empty;
-      const open = fills ? (key) => openOrder(topicState("fills").rows.get(key).client_id) : openOrder;
-      table = new LiveTable(host, fills ? fillAsOrder : orderColumns, { empty, onOpen: open });
-      shown = tab;
+    const isFills = tab === "fills";
+    host.hidden = isFills;
+    fillHost.hidden = !isFills;
+    const topic = topicState(isFills ? "fills" : "orders");
+    if (!topic.known) return;
+    if (isFills) fills.render([...topic.rows].sort(newest("executed_at")).slice(0, 200));
+    else {
+      orders.empty = TABS[tab].empty;
+      orders.render([...topic.rows].filter(([, row]) => TABS[tab].pick(row)).sort(newest("created_at")).slice(0, 200));
     }
-    const rows = [...topicState(fills ? "fills" : "orders").rows].filter(([, row]) => fills || TABS[tab].pick(row));
-    table.render(rows.sort(newest(fills ? "executed_at" : "created_at")).slice(0, 200));
   };
-  choose(choices, tab, (chosen) => {
+  choose(panel.querySelector('[data-choices="tab"]'), tab, (chosen) => {
     tab = chosen;
     keep("tab", tab);
     show();
   });
-  host.closest(".panel").querySelector('[data-action="cancel-all"]')?.addEventListener("click", cancelAll);
-  const ends = [listen("orders", () => tab !== "fills" && show()), listen("fills", () => tab === "fills" && show())];
+  panel.querySelector('[data-action="cancel-all"]')?.addEventListener("click", cancelAll);
+  show();
+  knowInstruments().then(show);
+  const ends = [listen("orders", () => tab !== "fills" && show()), listen("fills", () => tab === "fills" && show()), knowRuns()];
   return () => ends.forEach((end) => end());
 }
 
@@ -142,65 +154,11 @@ export function choose(group, current, onChoice) {
   });
 }
 
-/** Everything that is known of one order. */
-export function openOrder(clientId) {
-  const row = topicState("orders").rows.get(clientId);
-  if (!row) return;
-  const why = row.reasons.map((reason) => el("li", {}, reason.text, " ", el("code", {}, reason.code)));
-  drawer(
-    `${row.side === "BUY" ? "Buy" : "Sell"} ${row.symbol}`,
-    el("p", { class: "row" }, pill(row.status), el("span", { class: "hint" }, `${quantity(row.filled_quantity)} of ${quantity(row.quantity)} filled`)),
-    why.length ? el("section", {}, el("h3", {}, "Why it was refused"), el("ul", { class: "reasons" }, why)) : null,
-    el("section", {}, el("h3", {}, "States"), timeline(row)),
-    el("section", {}, el("h3", {}, "Latency, of a budget of 50 ms"), latency(row.stages)),
-    el("section", {}, el("h3", {}, "Order"), orderFacts(row)),
-  );
-}
-
-function timeline(row) {
-  const steps = row.timeline.map((step) =>
-    el(
-      "li",
-      {},
-      el("time", { datetime: step.at, title: step.at }, `${timeOfDay(step.at)}.${new Date(step.at).toISOString().slice(20, 23)}`),
-      el("strong", {}, words(step.what)),
-      step.detail ? el("span", { class: "hint" }, step.detail) : null,
-    ),
-  );
-  return el("ol", { class: "timeline" }, steps);
-}
-
-const STAGES = ["signal", "risk", "journal", "send"];
-
 /** Whole times of the orders known here, in ns, shortest first; orders that never left are left out. */
 export function pathTimes() {
-  const whole = [...topicState("orders").rows.values()].filter((row) => row.stages.send !== undefined);
-  return whole.map((row) => STAGES.reduce((sum, name) => sum + (row.stages[name] || 0), 0)).sort((a, b) => a - b);
+  const left = [...topicState("orders").rows.values()].filter((row) => row.stages.send !== undefined);
+  const whole = (stages) => stages.total ?? Object.values(stages).reduce((sum, ns) => sum + ns, 0);
+  return left.map((row) => whole(row.stages)).sort((a, b) => a - b);
 }
 
 export const quantile = (sorted, q) => (sorted.length ? sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] : null);
-
-export function latency(stages) {
-  const known = STAGES.filter((name) => stages[name] !== undefined);
-  if (!known.length) return el("p", { class: "hint" }, "No stage was measured.");
-  const total = known.reduce((sum, name) => sum + stages[name], 0);
-  const lines = known.map((name) => bar(words(name), milliseconds(stages[name]), stages[name] / BUDGET_NS));
-  return el("div", {}, lines, bar("Total", milliseconds(total), total / BUDGET_NS));
-}
-
-function orderFacts(row) {
-  return facts([
-    ["Type", `${words(row.order_type)} ${row.tif}${row.reduce_only ? ", reduce only" : ""}`],
-    ["Limit price", price(row.price)],
-    ["Average price", average(row.average_price)],
-    ["Reference price", price(row.reference_price)],
-    ["Created", `${dateTime(row.created_at)} UTC`],
-    ["Ended", row.ended_at ? `${dateTime(row.ended_at)} UTC` : "still open"],
-    ["Client id", row.client_id],
-    ["Venue id", row.venue_order_id],
-    ["Run", row.run_id],
-    ["Model", row.model_digest.slice(0, 12)],
-    ["Forecast", row.forecast_id],
-    ["Limits version", String(row.limits_version)],
-  ]);
-}

@@ -1,6 +1,7 @@
 // Positions at their marks, with the age of each instrument's market data.
 
-import { average, number, price, quantity, span } from "../core/format.js";
+import { holding, number, priceOf, span } from "../core/format.js";
+import { knowInstruments } from "../core/instruments.js";
 import { listen } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { gain } from "./cells.js";
@@ -19,9 +20,9 @@ export function mountPositions(host) {
     host,
     [
       (row) => row.symbol,
-      (row) => ({ text: quantity(row.quantity), cls: Number(row.quantity) < 0 ? "down" : "" }),
-      (row) => average(row.average_price),
-      (row) => price(row.mark),
+      (row) => ({ text: holding(row.quantity), cls: Number(row.quantity) < 0 ? "down" : "" }),
+      (row) => priceOf(row.average_price, row.symbol),
+      (row) => priceOf(row.mark, row.symbol),
       (row) => number(row.value),
       (row) => gain(row.unrealised),
       (row) => gain(row.realised),
@@ -30,6 +31,7 @@ export function mountPositions(host) {
     { empty: { title: "No positions", text: "The loop shows its instruments here once a deployment runs." } },
   );
   let rows = new Map();
+  knowInstruments();
   const show = () => table.render([...rows].sort(bySymbol));
   const ends = [
     listen("positions", (now) => {

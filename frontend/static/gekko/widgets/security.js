@@ -4,7 +4,7 @@ import { get, post, remove } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { el, message } from "../core/dom.js";
 import { ask, drawer } from "../core/dialogs.js";
-import { dateTime, device, since } from "../core/format.js";
+import { dateTime, device, since, words } from "../core/format.js";
 import { may } from "../core/may.js";
 import { serverNow } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
@@ -79,7 +79,7 @@ function factorCard(user, session, load) {
       ["Authenticator", user.authenticator ? user.authenticator.name : "none"],
       ["Last used", user.authenticator?.last_used_at ? `${since(user.authenticator.last_used_at, serverNow())} ago` : "never"],
       ["Recovery codes", el("span", { class: left < 4 ? "warn" : "" }, `${left} left`)],
-      ["Roles", user.roles.join(", ")],
+      ["Roles", user.roles.map(words).join(", ")],
       ["Session ends", session ? `${dateTime(session.expires_at)} UTC` : ""],
       ["Idle for at most", session ? `${Math.round(session.idle_s / 60)} min` : ""],
     ]),

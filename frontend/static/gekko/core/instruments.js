@@ -1,0 +1,25 @@
+// How many decimals each instrument's prices and quantities have, asked once: so that columns of numbers line up.
+
+import { get } from "./api.js";
+
+const known = new Map();
+let asked = null;
+
+const decimals = (step) => (String(step).split(".")[1] || "").length;
+
+/** Ask for the instruments once; resolves when they are known, or when they cannot be (numbers then show as they come). */
+export function knowInstruments() {
+  asked ||= get("trading/instruments/?limit=500").then(
+    (page) => page.results.forEach((row) => known.set(row.symbol, { price: decimals(row.tick), quantity: decimals(row.lot), base: row.base, quote: row.quote })),
+    () => undefined,
+  );
+  return asked;
+}
+
+/** {price, quantity, base, quote} of a symbol, or null. */
+export const instrument = (symbol) => known.get(symbol) || null;
+
+/** The most decimals of any instrument, so that points of a column stand below each other. */
+export function widest(what) {
+  return Math.max(0, ...[...known.values()].map((row) => row[what]));
+}
