@@ -80,7 +80,7 @@ def brute_force(made: RouteInputs) -> tuple[int, int]:
     return -best[0], best[1]
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(inputs())
 def test_no_split_is_better(made: RouteInputs) -> None:
     found = decide(made)
@@ -198,6 +198,16 @@ def test_what_a_leg_left_is_routed_again_without_that_venue() -> None:
     assert again is not None
     assert [leg.lots for leg in decide(again).legs] == [3]
     assert remainder(again, filled=30, without="v1") is None
+
+
+def test_a_smallest_order_takes_from_a_better_price_what_it_needs() -> None:
+    made = RouteInputs(
+        request=RouteRequest(side=Side.BUY, atoms=60),
+        lit=(lit(levels=((100, 5),)), lit(1, levels=((101, 4),), min_lots=3)),
+    )
+    found = decide(made)
+    assert [(leg.venue, leg.lots) for leg in found.legs] == [("v0", 3), ("v1", 3)]
+    assert (60, found.cost) == brute_force(made)
 
 
 def test_latency_and_rejections_can_turn_a_better_price_down() -> None:
