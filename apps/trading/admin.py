@@ -61,3 +61,9 @@ class ReconciliationRunAdmin(TradingRecords):
 
 
 admin.site.register([models.Instrument, models.Balance, models.RunObservation, models.FeedObservation], TradingRecords)
+
+
+@admin.register(models.RiskReport)
+class RiskReportAdmin(TradingRecords):
+    list_display = ["at", "venue", "status", "var", "var_limit", "pnl", "breach"]
+    list_filter = ["venue", "status", "breach"]

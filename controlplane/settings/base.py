@@ -175,6 +175,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "fleet-probe": {"task": "gekko.fleet.probe", "schedule": 5.0, "options": {"expires": 5}},
     "incidents-sweep": {"task": "gekko.incidents.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "deployments-audit": {"task": "gekko.deployments.audit_overdue", "schedule": 10.0, "options": {"expires": 10}},
+    "risk-report": {"task": "gekko.risk.report", "schedule": 60.0, "options": {"expires": 60}},
     "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 from controlplane.celery import app
 from workers.live.execution.desired import look
 from workers.live.execution.process import process
+from workers.live.risk_what_if import answer
 
 ANSWER_S = 10.0
 
@@ -58,3 +59,9 @@ def activate_limits(version: int, digest: str, limits: dict[str, Any], signature
 def status() -> dict[str, Any]:
     """What the loop does at present."""
     return process().host.status()
+
+
+@app.task(name="gekko.execution.what_if")  # type: ignore[untyped-decorator]  # celery has no types
+def what_if(orders: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the gate says of orders that nobody sends."""
+    return answer(process().host, orders, ANSWER_S)

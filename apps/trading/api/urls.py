@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import views
+from apps.trading.api import risk_views, views
 
 router = SimpleRouter()
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
@@ -26,5 +26,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.ApproveResumeView.as_view(),
         name="trading-resume-approve",
     ),
+    path("risk/report/", risk_views.RiskReportView.as_view(), name="risk-report"),
+    path("risk/history/", risk_views.RiskHistoryView.as_view(), name="risk-history"),
+    path("risk/what-if/", risk_views.WhatIfView.as_view(), name="risk-what-if"),
     path("trading/cancel-all/", views.CancelAllView.as_view(), name="trading-cancel-all"),
 ]

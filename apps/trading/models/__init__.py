@@ -5,6 +5,7 @@ from apps.trading.models.control import Halt, ResumeRequest, TradingControl
 from apps.trading.models.observed import FeedObservation, JournalCursor, ReconciliationRun, RunObservation
 from apps.trading.models.orders import Fill, Order
 from apps.trading.models.reference import Instrument, Venue
+from apps.trading.models.risk import RiskBasis, RiskReport
 
 __all__ = [
     "Balance",
@@ -18,6 +19,8 @@ __all__ = [
     "Position",
     "ReconciliationRun",
     "ResumeRequest",
+    "RiskBasis",
+    "RiskReport",
     "RunObservation",
     "TradingControl",
     "Venue",

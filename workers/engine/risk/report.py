@@ -22,6 +22,7 @@ from workers.engine.risk.measures.conventions import Floats, MeasureError
 from workers.engine.risk.measures.filtered import Filter, filtered_historical
 from workers.engine.risk.measures.montecarlo import monte_carlo
 from workers.engine.risk.measures.tail import TailRisk
+from workers.engine.risk.var_snapshot import VarSnapshot
 
 HEADLINE: Final = "ewma"
 """The method that limits are compared with: the same covariance that the pre-trade gate gets."""
@@ -112,7 +113,20 @@ def build_model(inputs: Inputs, settings: Settings) -> Model:
         raise MeasureError(f"expected positive prices, the lowest was {prices.min()}")
     returns = prices[1:] / prices[:-1] - 1.0
     covariance = portfolio.ewma_covariance(returns, decay=settings.decay)
+    covariance = (covariance + covariance.T) / 2.0
     return Model(symbols=symbols, returns=returns, covariance=covariance, interval_ns=inputs.interval_ns)
+
+
+def snapshot_of(model: Model, inputs: Inputs, settings: Settings) -> VarSnapshot:
+    """What the pre-trade gate needs for the value at risk of a proposed order: the covariance over the horizon."""
+    scaled = model.covariance * (settings.horizon_ns / model.interval_ns)
+    return VarSnapshot(
+        symbols=model.symbols,
+        covariance=tuple(tuple(float(value) for value in row) for row in scaled),
+        horizon_ns=settings.horizon_ns,
+        confidence=settings.confidence,
+        as_of=inputs.at,
+    )
 
 
 def worth(holdings: Sequence[Holding], symbols: Sequence[str]) -> Floats:

@@ -1,0 +1,78 @@
+"""Writing risk reports: derived rows, published as they are made, kept for a month."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from django.db import transaction
+
+from apps.core import outbox
+from apps.core.context import Context
+from apps.trading.domain import risk as rules
+from apps.trading.models import RiskBasis, RiskReport
+from apps.trading.rows_risk import report_row
+from apps.trading.selectors import get_venue
+from apps.trading.selectors_risk import coverage, previous_basis, var_limit
+from workers.engine.risk.report import Inputs, Settings
+from workers.engine.risk.var_snapshot import VarSnapshot
+
+KEPT: Final = timedelta(days=30)
+
+
+@transaction.atomic
+def record_report(
+    ctx: Context,
+    *,
+    inputs: Inputs,
+    settings: Settings,
+    report: dict[str, Any],
+    equity: Decimal | None,
+    snapshot: VarSnapshot | None,
+) -> RiskReport:
+    """Keep ``report``, what it was made of, and how the one before it turned out; publish it on ``risk_report``.
+
+    The same moment twice changes nothing. Nobody's decision is in it, so the audit trail does not carry it.
+    """
+    venue = get_venue(inputs.venue)
+    at = datetime.fromtimestamp(inputs.at / 1e9, UTC)
+    known = RiskReport.objects.filter(venue=venue, at=at).first()
+    if known is not None:
+        return known
+    before = RiskReport.objects.filter(venue=venue, at__lt=at).order_by("-at").first()
+    pnl = rules.result_since(previous_basis(venue.name), inputs, settings.step_ns)
+    step = before.step_var if before is not None else None
+    limit = var_limit()
+    made = RiskReport(
+        venue=venue,
+        at=at,
+        status=report["status"],
+        confidence=report["confidence"],
+        var=rules.decimal_or_none(report["var"]),
+        es=rules.decimal_or_none(report["es"]),
+        step_var=rules.decimal_or_none(report["step_var"]),
+        var_limit=limit,
+        gross=Decimal(report["exposure"]["gross"]),
+        net=Decimal(report["exposure"]["net"]),
+        equity=equity,
+        pnl=pnl,
+        breach=rules.is_breach(pnl, step),
+        body=report,
+    )
+    made.save()
+    made.body = {**report, "backtest": coverage(venue.name, settings.confidence)}
+    made.save(update_fields=["body"])
+    RiskBasis.objects.update_or_create(
+        venue=venue,
+        defaults={
+            "at": at,
+            "inputs": msgspec.to_builtins(inputs),
+            "settings": msgspec.to_builtins(settings),
+            "var_snapshot": None if snapshot is None else msgspec.to_builtins(snapshot),
+        },
+    )
+    RiskReport.objects.filter(venue=venue, at__lt=at - KEPT).delete()
+    outbox.publish(ctx, topic="risk_report", kind="risk.reported", key=venue.name, data=report_row(made))
+    return made
