@@ -84,12 +84,15 @@ def curve_of(described: Mapping[str, Any]) -> VolumeCurve:
 class Tape:
     """What was seen to trade, by time. Of more than ``TAPE_POINTS`` trades the oldest are only known in sum."""
 
-    __slots__ = ("_sums", "_times", "by_trades", "total")
+    __slots__ = ("_forgotten", "_sums", "_times", "bars_until", "by_trades", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
         self.total = 0
         self.by_trades = False
         """Single trades are told, so that the volume of bars must not be counted again."""
+        self.bars_until = now
+        """Bars that begin before this are not counted: some of their volume is older than the tape, or known."""
+        self._forgotten = 0
         self._times: list[int] = []
         self._sums: list[int] = []
 
@@ -104,14 +107,19 @@ class Tape:
         self._sums.append(self.total)
         if len(times) > TAPE_POINTS:
             half = TAPE_POINTS // 2
+            self._forgotten = self._sums[half - 1]
             del times[:half], self._sums[:half]
 
+    def add_bar(self, now: int, start: int, end: int, lots: int) -> None:
+        """A bar closed at ``now``, of a market whose single trades are not told."""
+        if not self.by_trades and start >= self.bars_until:
+            self.bars_until = end
+            self.add(now, lots)
+
     def until(self, ts: int) -> int:
-        """Lots seen up to ``ts``; of a time that is forgotten, the oldest sum that is known."""
+        """Lots seen up to ``ts``; of a time that is forgotten, what was seen until the oldest that is known."""
         index = bisect_right(self._times, ts)
-        if index:
-            return self._sums[index - 1]
-        return self._sums[0] if self._sums and self.total > self._sums[0] and len(self._sums) >= TAPE_POINTS // 2 else 0
+        return self._sums[index - 1] if index else self._forgotten
 
 
 class Variance:

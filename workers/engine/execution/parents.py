@@ -1,0 +1,328 @@
+"""Works parent orders: decides which child goes next, when one is moved, and when a parent is over.
+
+One child of a parent is open at a time, and none is sent while the fate of another is unknown, so that what is done
+and what may still fill never add up to more than the parent. Everything that must outlive a restart is in the books;
+what is kept here is only what was seen of the market, and is seen anew.
+
+A parent waits while the desk is not ready: not ACTIVE, books not reconciled, feed not LIVE, no quote, no limits. A
+denial by the gate, a rejection or a child that came to nothing pauses it, each time longer, with the reason in sight.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workers.engine import events as e
+from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build, needs_end
+from workers.engine.execution.orders import Order
+from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
+from workers.engine.execution.plan import Placement
+from workers.engine.execution.progress import Progress
+from workers.engine.execution.tactic import Quote, child_lots, cross, least_lots, left_behind, wait
+from workers.engine.execution.volume import Tape, VolumeCurve
+from workers.engine.market_state import MarketState
+from workers.engine.portfolio.plan import largest_order
+from workers.engine.risk.gate import OrderRequest
+from workers.engine.risk.limits import Limits
+from workers.engine.vocabulary import FeedState, OrderStatus, TimeInForce, TradingState
+
+if TYPE_CHECKING:
+    from workers.engine.desk import Desk
+
+RESTING = (OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED)
+
+
+class _Work(NamedTuple):
+    algorithm: Algorithm[Any]
+    progress: Progress
+
+
+class Parents:
+    """One per desk. ``working`` parents are looked at whenever something happens that may concern them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._works: dict[str, _Work] = {}
+        self._tapes: dict[str, Tape] = {}
+        self._looking = False
+        self.curves: dict[str, VolumeCurve] = {}
+        """Usual volume by symbol, learned by the host; a ``vwap`` that brings no curve of its own takes this one."""
+
+    # -- what is asked for
+
+    def start(self, request: ParentRequest, *, parent_id: str, run_id: str, by: str) -> str:
+        """Take a parent on; return its id, or "" for an instrument that is not here. The same id again does nothing.
+
+        A request that cannot be worked is journalled as a parent that is REFUSED, with what is wrong in words.
+        """
+        books, now = self._desk.books, self._desk.now
+        if request.symbol not in books.lines:
+            return ""
+        parent_id = parent_id or parent_id_of(run_id, books.epoch, len(books.parents))
+        if parent_id in books.parents:
+            return parent_id
+        params = dict(request.params)
+        if request.algorithm == "vwap" and "curve" not in params and request.symbol in self.curves:
+            curve = self.curves[request.symbol]
+            params["curve"] = {"bin_ns": curve.bin_ns, "weights": list(curve.weights)}
+        self._desk.record(
+            e.ParentStarted(
+                ts=now,
+                parent_id=parent_id,
+                run_id=run_id,
+                by=by,
+                symbol=request.symbol,
+                side=request.side,
+                lots=request.lots,
+                algorithm=request.algorithm,
+                params=params,
+                start=request.start or now,
+                end=request.end,
+                limit_price=request.limit_price,
+                reduce_only=request.reduce_only,
+                seed=request.seed,
+                arrival=self._desk.markets[request.symbol].reference,
+            )
+        )
+        parent = books.parents[parent_id]
+        problem = self._problem(parent)
+        if problem:
+            self._end(parent, ParentStatus.REFUSED, problem)
+        else:
+            self._look(parent)
+        return parent_id
+
+    def cancel(self, parent_id: str, reason: str) -> None:
+        """End the parent: nothing more is sent from this moment on, and open children are being cancelled."""
+        parent = self._desk.books.working.get(parent_id)
+        if parent is not None and parent.status is ParentStatus.ACTIVE:
+            self._desk.record(e.ParentCancelRequested(ts=self._desk.now, parent_id=parent_id, reason=reason))
+            self._look(parent)
+
+    def cancel_all(self, reason: str, *, run_id: str | None = None) -> None:
+        """End every parent, or those of one run."""
+        for parent in list(self._desk.books.working.values()):
+            if run_id is None or parent.run_id == run_id:
+                self.cancel(parent.parent_id, reason)
+
+    def why(self, parent_id: str) -> str:
+        """What keeps the parent from going on at present; empty when nothing does."""
+        work = self._works.get(parent_id)
+        return work.progress.why if work else ""
+
+    def released(self, parent: Parent) -> int:
+        """Lots that the schedule has released by now."""
+        work = self._works.get(parent.parent_id)
+        return work.algorithm.released(self._desk.now, work.progress) if work else parent.filled
+
+    # -- what happens
+
+    def on_time(self) -> None:
+        """Time passed: look at all."""
+        for parent in list(self._desk.books.working.values()):
+            self._look(parent)
+
+    def on_market(self, symbol: str) -> None:
+        """The market of ``symbol`` moved."""
+        for parent in list(self._desk.books.working.values()):
+            if parent.symbol == symbol:
+                self._look(parent)
+
+    def on_trade(self, trade: e.Trade) -> None:
+        """Somebody traded."""
+        tape = self._tapes.get(trade.symbol)
+        if tape is not None:
+            tape.by_trades = True
+            tape.add(self._desk.now, trade.lots)
+            self.on_market(trade.symbol)
+
+    def on_bar(self, bar: e.Bar) -> None:
+        """A bar closed."""
+        tape = self._tapes.get(bar.symbol)
+        if tape is not None:
+            tape.add_bar(self._desk.now, bar.start, bar.ts_event, bar.volume)
+        self.on_market(bar.symbol)
+
+    def on_child(self, order: Order) -> None:
+        """The venue said something of a child, or it was found never to have left."""
+        parent = self._desk.books.working.get(order.parent_id)
+        if parent is not None:
+            self._look(parent)
+
+    # -- inside
+
+    def _problem(self, parent: Parent) -> str:
+        """Why the parent cannot be worked at all; empty when it can."""
+        if parent.lots <= 0:
+            return f"expected more than 0 lots, was {parent.lots}"
+        if parent.limit_price < 0:
+            return f"expected a limit price of 0 or more, was {parent.limit_price} ticks"
+        if parent.end and parent.end <= max(parent.start, self._desk.now):
+            return f"expected an end after its start and after now, was {parent.end} ns"
+        if not parent.end and needs_end(parent.algorithm):
+            return f"{parent.algorithm} needs an end"
+        try:
+            build(parent)
+        except AlgorithmError as error:
+            return str(error)
+        return ""
+
+    def _work(self, parent: Parent, market: MarketState) -> _Work:
+        work = self._works.get(parent.parent_id)
+        if work is None:
+            orders, now = self._desk.books.orders, self._desk.now
+            tape = self._tapes.setdefault(parent.symbol, Tape(now))
+            committed = parent.filled + sum(orders[client_id].remaining for client_id in parent.open)
+            work = _Work(build(parent), Progress(parent, market, tape, now=now, lots_before=committed))
+            self._works[parent.parent_id] = work
+        return work
+
+    def _look(self, parent: Parent) -> None:
+        """Do what the parent needs now. A look that a look itself brings about waits for the next event."""
+        if self._looking or not parent.status.is_live:
+            return
+        self._looking = True
+        try:
+            self._step(parent, self._desk.markets[parent.symbol])
+        finally:
+            self._looking = False
+
+    def _step(self, parent: Parent, market: MarketState) -> None:
+        now = self._desk.now
+        try:
+            algorithm, progress = self._work(parent, market)
+        except AlgorithmError as error:
+            # The journal is of a version that knew more algorithms than this one.
+            self._wind_up(parent, str(error))
+            return
+        if parent.status is ParentStatus.CANCELLING or not parent.remaining or (parent.end and now >= parent.end):
+            self._wind_up(parent, progress.why)
+            return
+        progress.observe(now)
+        if now < parent.start:
+            progress.why = "not begun"
+            progress.before_start()
+            return
+        limits = self._desk.risk.limits
+        progress.why = self._not_ready(market)
+        if progress.why or limits is None:
+            return
+        quote = Quote(parent.side, market.bid, market.ask, parent.limit_price)
+        if parent.open:
+            self._tend(parent, algorithm, progress, quote, limits)
+        elif now < parent.quiet_until:
+            progress.why = parent.detail
+        else:
+            self._next(parent, algorithm, progress, quote, limits)
+
+    def _not_ready(self, market: MarketState) -> str:
+        desk = self._desk
+        state = desk.books.state
+        if state is TradingState.HALTED:
+            return "trading is halted"
+        if not desk.risk.reconciled:
+            return "the books are not reconciled with the venue's"
+        if desk.risk.limits is None or desk.now > desk.risk.limits_until:
+            return "no risk limits are in force and confirmed"
+        if market.feed is not FeedState.LIVE or not market.bid or not market.ask:
+            return f"the market is not seen: its feed is {market.feed.value}"
+        return "the outcome of an earlier order is not known yet" if market.line.unknown else ""
+
+    def _tend(
+        self, parent: Parent, algorithm: Algorithm[Any], progress: Progress, quote: Quote, limits: Limits
+    ) -> None:
+        """Leave the open child, or take it off: it fell behind the schedule, or the market left it."""
+        now = self._desk.now
+        for client_id in list(parent.open):
+            order = self._desk.books.orders[client_id]
+            progress.why = "resting at the market" if order.tif is TimeInForce.GTC else ""
+            if order.cancel_requested or order.status not in RESTING or order.tif is not TimeInForce.GTC:
+                continue
+            late = algorithm.due(now, progress) > parent.filled and quote.reachable
+            if late and self._size(parent, algorithm, progress, cross(quote, 0).price, limits):
+                self._desk.cancel(client_id, "behind the schedule")
+            elif (
+                now - order.created >= algorithm.params.reprice_s * 1e9
+                and left_behind(quote, order.price)
+                and order.remaining >= least_lots(self._desk.instrument(parent.symbol), quote.bid)
+            ):
+                self._desk.cancel(client_id, "the market moved on")
+
+    def _next(
+        self, parent: Parent, algorithm: Algorithm[Any], progress: Progress, quote: Quote, limits: Limits
+    ) -> None:
+        """Send the next child, if one is released, large enough, and within the limit price."""
+        if quote.beyond:
+            progress.why = "the market is beyond the limit price"
+            return
+        late = algorithm.due(self._desk.now, progress) > parent.filled
+        iceberg = bool(algorithm.display())
+        if late and quote.reachable:
+            placed = cross(quote, algorithm.params.offset_ticks)
+        else:
+            placed = wait(quote, at_limit=iceberg)
+        least = least_lots(self._desk.instrument(parent.symbol), placed.price)
+        if parent.remaining < least:
+            left = f"{parent.remaining} lots left, and the venue takes no order below {least}"
+            self._end(parent, ParentStatus.EXPIRED, left)
+            return
+        lots = self._size(parent, algorithm, progress, placed.price, limits)
+        if lots:
+            self._send(parent, placed, lots, progress)
+        else:
+            progress.why = "waiting for the schedule"
+
+    def _size(self, parent: Parent, algorithm: Algorithm[Any], progress: Progress, price: int, limits: Limits) -> int:
+        """Lots of the next child at ``price``, 0 for none."""
+        line = self._desk.books.lines[parent.symbol]
+        released = algorithm.released(self._desk.now, progress)
+        least = least_lots(line.instrument, price)
+        wanted = max(least, min(algorithm.params.min_child_lots, parent.remaining))
+        return child_lots(
+            deficit=released - parent.filled,
+            remaining=parent.remaining,
+            least=least if algorithm.finishing(self._desk.now) else wanted,
+            most=largest_order(line, limits, price=price),
+            display=algorithm.display(),
+        )
+
+    def _send(self, parent: Parent, placed: Placement, lots: int, progress: Progress) -> None:
+        request = OrderRequest(
+            symbol=parent.symbol,
+            side=parent.side,
+            lots=lots,
+            price=placed.price,
+            order_type=placed.order_type,
+            tif=placed.tif,
+            reduce_only=parent.reduce_only,
+            decision={
+                "why": "parent",
+                "parent": parent.parent_id,
+                "filled": parent.filled,
+                "released": self.released(parent),
+                "volume": progress.volume(self._desk.now),
+            },
+        )
+        if self._desk.place(request, parent) is None:
+            progress.why = parent.detail
+
+    def _wind_up(self, parent: Parent, why: str) -> None:
+        """Cancel what is open; end when nothing is."""
+        for client_id in parent.open:
+            self._desk.cancel(client_id, parent.detail or "the parent is over")
+        if parent.open:
+            return
+        if not parent.remaining:
+            over = parent.filled - parent.lots
+            self._end(parent, ParentStatus.FILLED, f"overfilled by {over} lots" if over else "")
+        elif parent.status is ParentStatus.CANCELLING:
+            self._end(parent, ParentStatus.CANCELED, parent.detail)
+        else:
+            why = why or "not enough was offered within the price"
+            self._end(parent, ParentStatus.EXPIRED, f"{parent.remaining} lots left: {why}")
+
+    def _end(self, parent: Parent, status: ParentStatus, detail: str) -> None:
+        self._desk.record(e.ParentEnded(ts=self._desk.now, parent_id=parent.parent_id, status=status, detail=detail))
+        self._works.pop(parent.parent_id, None)
+        if not any(other.symbol == parent.symbol for other in self._desk.books.working.values()):
+            self._tapes.pop(parent.symbol, None)
