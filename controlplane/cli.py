@@ -11,6 +11,8 @@ import django
 import httpx
 from rich.console import Console
 
+from controlplane.commands.backtest import backtest
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
 
 
@@ -148,6 +150,9 @@ def audit_verify_export(path: Path) -> None:
         click.echo(fault)
     click.echo(f"{'ok' if verdict.ok else 'FAILED'}: {verdict.entries} entries, signed by key {verdict.key_id}")
     sys.exit(0 if verdict.ok else 1)
+
+
+main.add_command(backtest)
 
 
 if __name__ == "__main__":

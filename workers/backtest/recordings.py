@@ -119,7 +119,7 @@ def _opened(path: Path) -> BinaryIO:
         zipped = probe.read(2) == b"\x1f\x8b"
     if not zipped:
         return path.open("rb")
-    return io.BufferedReader(gzip.open(path), 1 << 20)  # type: ignore[arg-type]  # a GzipFile reads as a raw file does
+    return io.BufferedReader(gzip.open(path), 1 << 20)
 
 
 def _digest(path: Path) -> str:

@@ -15,6 +15,9 @@ import msgspec
 from workers.engine.events import Bar, Forecast, OrderFilled, TopOfBook, Trade
 from workers.engine.execution.orders import Order
 from workers.engine.market_state import HISTORY_BARS
+from workers.engine.portfolio.sizing import lots_for_weight
+from workers.engine.risk.gate import OrderRequest
+from workers.engine.vocabulary import OrderType, Side
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -102,11 +105,17 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
-def build(name: str, params: Mapping[str, Any]) -> Strategy[Any]:
-    """Make the strategy ``name``; StrategyError when it is unknown or a parameter does not fit."""
+def type_of(name: str) -> type[Strategy[Any]]:
+    """The class registered as ``name``; StrategyError when there is none."""
     strategy = _REGISTRY.get(name)
     if strategy is None:
         raise StrategyError(f"unknown strategy {name!r}; known are {', '.join(names())}")
+    return strategy
+
+
+def build(name: str, params: Mapping[str, Any]) -> Strategy[Any]:
+    """Make the strategy ``name``; StrategyError when it is unknown or a parameter does not fit."""
+    strategy = type_of(name)
     try:
         typed = msgspec.convert(dict(params), strategy.params_type, strict=False)
     except msgspec.ValidationError as error:
@@ -119,4 +128,27 @@ def build(name: str, params: Mapping[str, Any]) -> Strategy[Any]:
 
 def overrides(strategy: Strategy[Any], hook: str) -> bool:
     """True when the strategy has its own version of ``hook``; the kernel skips the others."""
-    return getattr(type(strategy), hook) is not getattr(Strategy, hook)
+    return overrides_of(type(strategy), hook)
+
+
+def overrides_of(strategy: type[Strategy[Any]], hook: str) -> bool:
+    """The same of a class."""
+    return getattr(strategy, hook) is not getattr(Strategy, hook)
+
+
+def aim(desk: Desk, symbol: str, fraction: float, **why: Any) -> str | None:
+    """Order at market what brings the position to ``fraction`` of equity at the newest price.
+
+    Returns the client id, or None when nothing is to be traded, or the gate denied it. ``why`` is kept with the order.
+    """
+    market, held = desk.market(symbol), desk.position(symbol)
+    if not market.reference:
+        return None
+    wanted = lots_for_weight(fraction, equity=desk.equity, price=market.reference, lot_value=market.line.lot_value)
+    if wanted == held:
+        return None
+    side = Side.BUY if wanted > held else Side.SELL
+    lots = abs(wanted - held)
+    return desk.order(
+        OrderRequest(symbol=symbol, side=side, lots=lots, order_type=OrderType.MARKET, decision={"why": "aim", **why})
+    )

@@ -175,9 +175,3 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         for order in list(desk.open_orders(market.symbol)):
             if desk.now - order.created >= patience or self._closing(desk, market):
                 desk.cancel(order.client_id, "reprice")
-
-
-def _most_per_order(limits: Limits, market: MarketState, offset_ticks: int) -> int:
-    """Lots that one order may have by the limits on quantity and on value, at the worst price that it may pay."""
-    worst = (market.ask + offset_ticks) * market.line.instrument.lot_value
-    return min(limits.max_order_lots.get(market.symbol, 0), limits.max_order_notional // worst)
