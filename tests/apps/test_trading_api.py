@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -131,6 +132,29 @@ def test_account_and_series(viewer: Browser) -> None:
     assert series["total"] == len(series["equity"]) > 0
     assert viewer.get("/api/v1/trading/pnl/?points=2").status_code == 400
     assert viewer.get("/api/v1/trading/account/?venue=none").status_code == 404
+
+
+@pytest.mark.parametrize("scope", ["desk", "strategy", "instrument", "venue"])
+def test_results_by_scope_explain_what_the_books_booked(viewer: Browser, scope: str) -> None:
+    cursor = models.JournalCursor.objects.get()
+    positions = {row.symbol: row for row in models.Position.objects.all()}
+    marks = dict.fromkeys(positions, 5000100)
+    result = sum(
+        (rows.unrealised(quantity=p.quantity, cost=p.cost, mark=Decimal(50001)) or 0 for p in positions.values()),
+        Decimal(0),
+    )
+    unit = 10**16
+    mark = journal.marked(
+        journal.START + 10**13, marks=marks, unrealised=int(result * unit),
+        realised=int(sum(p.realised for p in positions.values()) * unit),
+        fees=int(sum(p.fees for p in positions.values()) * unit),
+    )  # fmt: skip
+    services.project(PROCESS, worker="w", records=journal.records([mark], after=(cursor.seq, cursor.hash)))
+    answer = viewer.get(f"/api/v1/trading/pnl/attribution/?scope={scope}").json()
+    assert answer["rows"]
+    assert abs(Decimal(answer["unexplained"])) < Decimal("0.01")
+    assert sum(row["fills"] for row in answer["rows"]) == models.Fill.objects.count()
+    assert viewer.get("/api/v1/trading/pnl/attribution/?scope=planet").status_code == 400
 
 
 def test_halt_and_resume_take_fresh_codes(ann: Person) -> None:
