@@ -7,6 +7,7 @@ from typing import Final
 
 from apps.trading.domain.states import Signal
 from workers.engine import events as ev
+from workers.engine.risk.overrides import OVERRIDABLE
 from workers.engine.vocabulary import FeedState, Reason, TradingState
 
 REASON_WORDS: Final[dict[Reason, str]] = {
@@ -42,20 +43,58 @@ REASON_WORDS: Final[dict[Reason, str]] = {
     Reason.DRAWDOWN_EXCEEDED: "the drawdown exceeds its limit",
     Reason.FORECAST_STALE: "the forecast is too old",
     Reason.ORDER_UNKNOWN_PENDING: "the outcome of an earlier order is not known yet",
+    Reason.CONDITIONAL_INVALID: "the conditional order contradicts itself",
+    Reason.TRIGGER_ALREADY_REACHED: "the market is already beyond the trigger price",
+    Reason.EXPIRY_NOT_AHEAD: "the order would end before it begins",
+    Reason.POST_ONLY_WOULD_TAKE: "a post-only order would have taken at once",
+    Reason.FIRM_HALTED: "trading of the whole firm is halted",
+    Reason.DESK_HALTED: "the strategy's desk is halted",
+    Reason.STRATEGY_HALTED: "the strategy is halted",
+    Reason.VENUE_HALTED: "the venue is halted",
+    Reason.INSTRUMENT_HALTED: "the instrument is halted",
+    Reason.RUN_STOPPED: "the run that wants the order is not on",
+    Reason.VENUE_RESTRICTED: "the venue is on the restricted list",
+    Reason.LIMITS_NOT_EFFECTIVE: "the risk limits do not hold yet",
+    Reason.LIMITS_EXPIRED: "the risk limits have expired",
+    Reason.MARKET_ORDER_NOT_ALLOWED: "market orders are not allowed",
+    Reason.SPREAD_TOO_WIDE: "the spread is wider than its limit",
+    Reason.SELF_TRADE: "it could trade with an order of our own",
+    Reason.QUANTITY_ABOVE_RECENT_VOLUME: "the quantity is too large for what traded lately",
+    Reason.PARTICIPATION_ABOVE_LIMIT: "our share of what trades would exceed its limit",
+    Reason.CASH_RESERVE_BELOW_LIMIT: "too little cash would be left",
+    Reason.LEVERAGE_ABOVE_LIMIT: "gross exposure would be too large for the equity",
+    Reason.CONCENTRATION_ABOVE_LIMIT: "the instrument would be too large a part of the equity",
+    Reason.NET_EXPOSURE_ABOVE_LIMIT: "the net exposure would exceed its limit",
+    Reason.CURRENCY_EXPOSURE_ABOVE_LIMIT: "the exposure to the asset would exceed its limit",
+    Reason.VENUE_EXPOSURE_ABOVE_LIMIT: "the exposure on the venue would exceed its limit",
+    Reason.FIRM_EXPOSURE_ABOVE_LIMIT: "the exposure of the firm would exceed its limit",
+    Reason.DESK_EXPOSURE_ABOVE_LIMIT: "the exposure of the desk would exceed its limit",
+    Reason.STRATEGY_EXPOSURE_ABOVE_LIMIT: "the exposure of the strategy would exceed its limit",
+    Reason.INSTRUMENT_EXPOSURE_ABOVE_LIMIT: "the exposure to the instrument would exceed its limit",
+    Reason.ORDERS_PER_DAY_ABOVE_LIMIT: "the number of orders of the day would exceed its limit",
+    Reason.TURNOVER_ABOVE_LIMIT: "what trades in the day would exceed its limit",
+    Reason.REPEATED_EXECUTION_THROTTLE: "the strategy repeated itself too often, and is halted",
+    Reason.FIRM_LOSS_EXCEEDED: "the loss of the firm exceeds its limit",
+    Reason.DESK_LOSS_EXCEEDED: "the loss of the desk exceeds its limit",
+    Reason.STRATEGY_LOSS_EXCEEDED: "the loss of the strategy exceeds its limit",
+    Reason.VAR_ABOVE_LIMIT: "the value at risk would exceed its limit",
+    Reason.VAR_SNAPSHOT_STALE: "the estimate for the value at risk is missing or too old",
 }
 
-LOSS_LIMITS: Final = frozenset({Reason.DAILY_LOSS_EXCEEDED, Reason.DRAWDOWN_EXCEEDED})
-ORDER_LIMITS: Final = frozenset(
+LOSS_LIMITS: Final = frozenset(
     {
-        Reason.QUANTITY_ABOVE_LIMIT,
-        Reason.NOTIONAL_ABOVE_LIMIT,
-        Reason.PRICE_OUTSIDE_COLLAR,
-        Reason.POSITION_ABOVE_LIMIT,
-        Reason.GROSS_EXPOSURE_ABOVE_LIMIT,
-        Reason.OPEN_ORDERS_ABOVE_LIMIT,
-        Reason.MESSAGE_RATE_EXCEEDED,
+        Reason.DAILY_LOSS_EXCEEDED,
+        Reason.DRAWDOWN_EXCEEDED,
+        Reason.FIRM_LOSS_EXCEEDED,
+        Reason.DESK_LOSS_EXCEEDED,
+        Reason.STRATEGY_LOSS_EXCEEDED,
     }
 )
+ORDER_LIMITS: Final = frozenset(OVERRIDABLE) - {Reason.SPREAD_TOO_WIDE} | {
+    Reason.MESSAGE_RATE_EXCEEDED,
+    Reason.CASH_RESERVE_BELOW_LIMIT,
+    Reason.REPEATED_EXECUTION_THROTTLE,
+}
 """Denials that mean a strategy ran into a limit; the others are ordinary states of the market or of the order."""
 
 
@@ -84,6 +123,22 @@ def of_state(venue: str, event: ev.TradingStateChanged) -> Signal | None:
         title=f"Trading on {venue} is halted",
         detail=f"{event.reason} (by {event.by})",
         evidence={"by": event.by, "reason": event.reason, "control_version": event.control_version},
+    )
+
+
+def of_scope(venue: str, event: ev.ScopeStateChanged) -> Signal:
+    """A halt of a scope raises until the scope may trade again."""
+    fingerprint = f"trading_halted:{venue}:{event.scope}"
+    if not event.halted:
+        return Signal(fingerprint, raised=False)
+    return Signal(
+        fingerprint,
+        raised=True,
+        kind="trading_halted",
+        severity="critical",
+        title=f"{event.scope} is halted on {venue}",
+        detail=f"{event.reason} (by {event.by})",
+        evidence={"scope": event.scope, "by": event.by, "reason": event.reason, "version": event.version},
     )
 
 

@@ -4,7 +4,10 @@ All reasons that apply are collected, not only the first. Exposure is judged at 
 order of the same side. An order that does not add to an exposure is not refused because that exposure is too large
 already, so that a book above a lowered limit can still be reduced. Cancels never pass through here.
 
-The state it reads is kept step by step elsewhere, so a check costs the same with one open order or thousands.
+The state it reads is kept step by step elsewhere, so a check costs the same with one open order or thousands. What
+the optional limits add (``checks``) is summed over instruments or open orders, and costs only those who published them.
+
+A limit with a number that would be exceeded is a ``Hit``; an override that two people agreed on may excuse it.
 """
 
 from __future__ import annotations
@@ -16,9 +19,15 @@ import msgspec
 from workers.engine.accounting.books import Books
 from workers.engine.accounting.line import MARKET_ORDER_MARGIN_BPS
 from workers.engine.accounting.valuation import Valuation
-from workers.engine.events import Forecast, OrderIntended
+from workers.engine.events import ConditionalAccepted, Forecast, OrderIntended
 from workers.engine.market_state import MarketState
+from workers.engine.risk.checks import Proposal, check_halts, check_optional, place_of
+from workers.engine.risk.ledger import RiskLedger
 from workers.engine.risk.limits import COLLAR_SCALE, Limits
+from workers.engine.risk.overrides import Hit, Override, excused
+from workers.engine.risk.scopes import ACCOUNT
+from workers.engine.risk.var_snapshot import VarSnapshot
+from workers.engine.risk.volume import VolumeWindow
 from workers.engine.vocabulary import FeedState, OrderType, Reason, Side, TimeInForce, TradingState
 
 
@@ -37,6 +46,18 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     forecast: Forecast | None = None
     decision: dict[str, Any] = {}
+    run_id: str | None = None
+    """Run that wants the order, where several are on; None means the one that is, empty that none does."""
+    expires_at: int = 0
+    """When a GTD order ends, ns."""
+    conditional_id: str = ""
+    """Conditional order that releases this one."""
+    replaces: str = ""
+    """Client id of the order whose place this one takes."""
+    exits: tuple[ConditionalAccepted, ...] = ()
+    """Exits of a bracket, journalled before its entry."""
+    emulated: str = ""
+    """Filled in by the desk: what of it the kernel does in the venue's place."""
 
 
 class Verdict(NamedTuple):
@@ -49,12 +70,38 @@ class Verdict(NamedTuple):
 class RiskState:
     """Everything the gate looks at. ``note`` rebuilds the throttles after a restart."""
 
-    __slots__ = ("books", "limits", "limits_until", "markets", "next_message", "recent", "reconciled", "valuation")
+    __slots__ = (
+        "books",
+        "follows_bars",
+        "follows_losses",
+        "follows_volume",
+        "ledger",
+        "limits",
+        "limits_until",
+        "markets",
+        "next_message",
+        "overrides",
+        "recent",
+        "reconciled",
+        "valuation",
+        "var",
+        "var_given",
+        "volumes",
+    )
 
     def __init__(self, books: Books, valuation: Valuation, markets: dict[str, MarketState]) -> None:
         self.books = books
         self.valuation = valuation
         self.markets = markets
+        self.ledger = RiskLedger(books)
+        self.overrides: tuple[Override, ...] = ()
+        self.var: VarSnapshot | None = None
+        self.var_given = False
+        """True once somebody else estimates the covariance: from then on it is not made from closes here."""
+        self.follows_bars = self.follows_losses = self.follows_volume = False
+        """What the limits in force need to be told, so that nobody else pays for it."""
+        self.volumes: dict[str, VolumeWindow] = {}
+        """What the market traded, by symbol; filled only while a limit asks for it, and gone with the process."""
         self.limits: Limits | None = None
         self.limits_until = 0
         self.reconciled = False
@@ -62,6 +109,21 @@ class RiskState:
         """When an order would next be due at the sustained rate (generic cell rate algorithm)."""
         self.recent: dict[tuple[str, int, int, int], int] = {}
         """Time of the newest order by (symbol, side, lots, price), oldest first."""
+
+    def take_limits(self, limits: Limits | None) -> None:
+        """Put ``limits`` in force, and follow what they need to be judged by."""
+        self.limits = limits
+        optional = limits.optional if limits is not None else None
+        self.follows_volume = optional is not None and optional.wants_volume
+        self.follows_bars = self.follows_volume or (optional is not None and optional.max_var is not None)
+        self.follows_losses = optional is not None and bool(optional.losses)
+
+    def traded(self, symbol: str, ts: int, lots: int) -> None:
+        """``lots`` of ``symbol`` traded in the market at ``ts``."""
+        seen = self.volumes.get(symbol)
+        if seen is None:
+            self.volumes[symbol] = seen = VolumeWindow()
+        seen.add(ts, lots)
 
     def note(self, intent: OrderIntended) -> None:
         """Count an order that passed against the message rate and the duplicate window."""
@@ -82,6 +144,7 @@ class RiskState:
 def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Verdict:
     """Judge ``order`` against ``state`` at ``now``; changes nothing."""
     found: list[Reason] = []
+    hits: list[Hit] = []
     inputs: dict[str, Any] = {}
     market = state.markets.get(order.symbol)
     if market is None:
@@ -90,8 +153,7 @@ def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Ve
     _check_desk(state, found, reduces=reduces)
     _check_instrument(order, market, now, found)
     notional = _check_price(order, market, found)
-    if client_id in state.books.orders:
-        found.append(Reason.DUPLICATE_CLIENT_ID)
+    _check_origin(order, client_id, market, state, found)
     if order.reduce_only and not reduces:
         found.append(Reason.REDUCE_ONLY_WOULD_INCREASE)
     _check_holdings(order, market, state, found, inputs)
@@ -101,11 +163,17 @@ def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Ve
     else:
         if now > state.limits_until:
             found.append(Reason.LIMITS_STALE)
-        _check_order_limits(order, market, limits, found, notional=notional, now=now)
-        _check_exposure(order, market, state, limits, found=found, inputs=inputs)
+        _check_order_limits(order, market, limits, found, hits, notional=notional, now=now)
+        exposure = _check_exposure(order, market, state, limits, hits=hits, inputs=inputs)
         _check_pace(order, market, state, limits, now=now, found=found)
         if not reduces:
             _check_entry(order, state, limits, now, found)
+        if limits.optional is not None:
+            place = place_of(order, market.line, state)
+            proposal = Proposal(order, market, place, reduces, notional, now, *exposure, found, hits)
+            check_optional(proposal, state, limits.optional)
+        if hits:
+            _weigh(hits, order, market, state, now=now, found=found, inputs=inputs)
     _describe(market, state, now, notional, inputs)
     return Verdict(tuple(found), inputs)
 
@@ -128,6 +196,18 @@ def _check_desk(state: RiskState, found: list[Reason], *, reduces: bool) -> None
         found.append(Reason.NOT_RECONCILED)
     if state.valuation.unmarked and not reduces:
         found.append(Reason.REFERENCE_MISSING)
+
+
+def _check_origin(
+    order: OrderRequest, client_id: str, market: MarketState, state: RiskState, found: list[Reason]
+) -> None:
+    if client_id in state.books.orders:
+        found.append(Reason.DUPLICATE_CLIENT_ID)
+    ledger = state.ledger
+    if order.run_id and (order.run_id in ledger.stopped or order.run_id not in ledger.runs):
+        found.append(Reason.RUN_STOPPED)
+    if ledger.halts:
+        check_halts(place_of(order, market.line, state), state, found)
 
 
 def _check_instrument(order: OrderRequest, market: MarketState, now: int, found: list[Reason]) -> None:
@@ -185,15 +265,22 @@ def _check_holdings(
 
 
 def _check_order_limits(
-    order: OrderRequest, market: MarketState, limits: Limits, found: list[Reason], *, notional: int, now: int
+    order: OrderRequest,
+    market: MarketState,
+    limits: Limits,
+    found: list[Reason],
+    hits: list[Hit],
+    *,
+    notional: int,
+    now: int,
 ) -> None:
     symbol, reference = order.symbol, market.reference
     if symbol in limits.restricted:
         found.append(Reason.INSTRUMENT_RESTRICTED)
     if order.lots > limits.max_order_lots.get(symbol, 0):
-        found.append(Reason.QUANTITY_ABOVE_LIMIT)
+        hits.append(Hit(Reason.QUANTITY_ABOVE_LIMIT, f"instrument:{symbol}", order.lots))
     if notional > limits.max_order_notional:
-        found.append(Reason.NOTIONAL_ABOVE_LIMIT)
+        hits.append(Hit(Reason.NOTIONAL_ABOVE_LIMIT, ACCOUNT, notional))
     if market.feed is not FeedState.LIVE or now - market.reference_ts > limits.reference_max_age_ns:
         found.append(Reason.REFERENCE_STALE)
     if (
@@ -201,7 +288,8 @@ def _check_order_limits(
         and order.price > 0
         and abs(order.price - reference) * COLLAR_SCALE > limits.collar * reference
     ):
-        found.append(Reason.PRICE_OUTSIDE_COLLAR)
+        away = -(-abs(order.price - reference) * 10_000 // reference) if reference > 0 else 10_000
+        hits.append(Hit(Reason.PRICE_OUTSIDE_COLLAR, ACCOUNT, away))
 
 
 def _check_exposure(
@@ -210,9 +298,10 @@ def _check_exposure(
     state: RiskState,
     limits: Limits,
     *,
-    found: list[Reason],
+    hits: list[Hit],
     inputs: dict[str, Any],
-) -> None:
+) -> tuple[int, int, int, int, int]:
+    """Check what the order does to exposure; return its numbers as ``Proposal`` ends with them."""
     line, books = market.line, state.books
     atoms = order.lots * line.lot_atoms
     up = line.position + line.open_buy * line.lot_atoms
@@ -224,15 +313,44 @@ def _check_exposure(
         down -= atoms
         extreme = -down
     if extreme > limits.max_position.get(order.symbol, 0):
-        found.append(Reason.POSITION_ABOVE_LIMIT)
+        hits.append(Hit(Reason.POSITION_ABOVE_LIMIT, f"instrument:{order.symbol}", extreme))
     before = max(line.worst, 0)
-    after = max(up, -down) * (line.mark or market.reference) * line.value_factor
+    per_atom = (line.mark or market.reference) * line.value_factor
+    after = max(up, -down) * per_atom
     gross = state.valuation.gross - before + after
     inputs["gross_after"] = gross
     if gross > limits.max_gross and after > before:
-        found.append(Reason.GROSS_EXPOSURE_ABOVE_LIMIT)
+        hits.append(Hit(Reason.GROSS_EXPOSURE_ABOVE_LIMIT, ACCOUNT, gross))
     if books.open_count >= limits.max_open_orders:
-        found.append(Reason.OPEN_ORDERS_ABOVE_LIMIT)
+        hits.append(Hit(Reason.OPEN_ORDERS_ABOVE_LIMIT, ACCOUNT, books.open_count + 1))
+    return up, down, before, after, per_atom
+
+
+def _weigh(
+    hits: list[Hit],
+    order: OrderRequest,
+    market: MarketState,
+    state: RiskState,
+    *,
+    now: int,
+    found: list[Reason],
+    inputs: dict[str, Any],
+) -> None:
+    """Deny for every limit that would be exceeded without leave; tell which were, and under which leave."""
+    place = place_of(order, market.line, state)
+    used, over = [], []
+    for hit in hits:
+        override = excused(hit, place, state.overrides, now) if state.overrides else None
+        if override is not None:
+            used.append({"id": override.id, "code": hit.reason.value, "scope": hit.scope, "value": hit.value})
+            continue
+        over.append({"code": hit.reason.value, "scope": hit.scope, "value": hit.value})
+        if hit.reason not in found:
+            found.append(hit.reason)
+    if used:
+        inputs["overrides"] = used
+    if over:
+        inputs["exceeded"] = over
 
 
 def _check_pace(

@@ -1,0 +1,177 @@
+"""Inputs of a kernel that steer its pre-trade gate: halts by scope, cancelling a part, overrides, value at risk.
+
+A halt of a scope is journalled and so outlives every restart; only a newer decision of the control plane lifts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from workers.engine.config import KernelConfig
+from workers.engine.events import Bar, OverridesActivated, ScopesMarked, ScopeStateChanged, Trade
+from workers.engine.execution.orders import Order
+from workers.engine.kernel_life import KernelLife
+from workers.engine.ports import Clock, Effects
+from workers.engine.risk.optional_limits import OptionalLimits
+from workers.engine.risk.overrides import Override, parse_override
+from workers.engine.risk.scope_checks import loss_of, scope_profit
+from workers.engine.risk.scopes import (
+    HALTABLE,
+    Place,
+    ScopeKind,
+    Selection,
+    covers,
+    desks_of,
+    parse_scope,
+)
+from workers.engine.risk.var_snapshot import LEAST_RETURNS, VarSnapshot, from_closes
+
+REFRESHES_PER_AGE: Final = 4
+"""A covariance made from closes is renewed when it has reached this part of the age at which it is too old."""
+
+
+class KernelGate(KernelLife):
+    """See the module. Not for use from two threads."""
+
+    def __init__(self, config: KernelConfig, clock: Clock | None = None) -> None:
+        super().__init__(config, clock)
+        self._desk.on_throttle = self._throttle
+        self._lost_scopes: set[str] = set()
+        self._told_trades: set[str] = set()
+
+    def set_scopes(self, now: int, scopes: Sequence[Mapping[str, Any]]) -> Effects:
+        """Take the control plane's halts by scope: {scope, halted, reason, by, version} each.
+
+        A decision that is not newer than the last taken of its scope does nothing. Halting cancels the scope's open
+        orders. ScopeError for a scope that is none, after those before it were taken.
+        """
+        self._enter(now)
+        for wanted in scopes:
+            name, version = str(wanted["scope"]), int(wanted["version"])
+            parse_scope(name, HALTABLE)
+            if version > self._desk.risk.ledger.versions.get(name, 0):
+                reason, by = str(wanted["reason"]), str(wanted["by"])
+                self._change_scope(name, halted=bool(wanted["halted"]), reason=reason, by=by, version=version)
+        return self._effects()
+
+    def cancel_some(self, now: int, *, selection: Selection, reason: str, by: str) -> Effects:
+        """Ask for the cancellation of the open orders that ``selection`` takes, also of those asked for before."""
+        self._enter(now)
+        for order in self.books.open_orders():
+            if selection.takes(self._place_of(order), order.side):
+                self._desk.request_cancel(order, f"{reason} ({by})")
+        return self._effects()
+
+    def set_overrides(self, now: int, overrides: Sequence[Mapping[str, Any]]) -> Effects:
+        """Let these approved overrides hold and no others: {id, scope, code, amount, until} each.
+
+        One for an instrument of another venue is passed over; LimitsError for one that cannot be used, and then all
+        stay as they were.
+        """
+        self._enter(now)
+        risk, ours = self._desk.risk, [item for item in overrides if self._is_ours(str(item["scope"]))]
+        parsed: tuple[Override, ...] = tuple(parse_override(item, self._instruments()) for item in ours)
+        if parsed != risk.overrides:
+            risk.overrides = parsed
+            self._desk.record(OverridesActivated(ts=now, overrides=tuple(dict(item) for item in ours)))
+        return self._effects()
+
+    def set_var_snapshot(self, now: int, snapshot: VarSnapshot) -> Effects:
+        """Judge value at risk by this covariance from now on, and make none from closes any more."""
+        self._enter(now)
+        self._desk.risk.var, self._desk.risk.var_given = snapshot, True
+        return self._effects()
+
+    # -- inside
+
+    def _is_ours(self, name: str) -> bool:
+        scope = parse_scope(name)
+        return scope.kind is not ScopeKind.INSTRUMENT or scope.name in self.books.lines
+
+    def _place_of(self, order: Order) -> Place:
+        risk = self._desk.risk
+        strategy = risk.ledger.runs.get(order.run_id, "")
+        optional = risk.limits.optional if risk.limits is not None else None
+        desks = desks_of(strategy, optional.desks) if optional is not None else frozenset[str]()
+        return Place(strategy, desks, self.books.lines[order.symbol].instrument.venue, order.symbol)
+
+    def _change_scope(self, name: str, *, halted: bool, reason: str, by: str, version: int) -> None:
+        desk = self._desk
+        desk.record(ScopeStateChanged(ts=desk.now, scope=name, halted=halted, reason=reason, by=by, version=version))
+        if halted:
+            scope = parse_scope(name)
+            for order in self.books.open_orders():
+                if covers(scope, self._place_of(order)):
+                    desk.request_cancel(order, f"{name} halted: {reason}")
+
+    def _throttle(self, strategy: str) -> None:
+        """A strategy repeated itself more often than it may: only a person lets it go on (RTS 6, article 15(3))."""
+        name = f"strategy:{strategy}"
+        if strategy and name not in self._desk.risk.ledger.halts:
+            reason = "repeated executions reached their limit"
+            self._change_scope(name, halted=True, reason=reason, by="risk", version=0)
+
+    @property
+    def _optional(self) -> OptionalLimits | None:
+        limits = self._desk.risk.limits
+        return limits.optional if limits is not None else None
+
+    def _sample(self, now: int) -> None:
+        super()._sample(now)
+        if self._desk.risk.follows_losses and (optional := self._optional) is not None:
+            self._watch_scopes()
+            self._record_scope_marks(optional)
+
+    def _watch_scopes(self) -> None:
+        """Halt a scope once when its loss reaches its limit; a person who resumes it is not overruled again."""
+        risk, now, optional = self._desk.risk, self._desk.now, self._optional
+        if optional is None:
+            return
+        for bound in optional.losses:
+            profit = scope_profit(risk, optional, bound)
+            if profit is None:
+                continue
+            risk.ledger.follow(bound, profit, now)
+            name, lost = str(bound.scope), loss_of(risk, optional, bound, now)
+            if lost and name not in self._lost_scopes and name not in risk.ledger.halts:
+                self._record_scope_marks(optional)
+                self._change_scope(name, halted=True, reason=f"{lost} limit reached", by="risk", version=0)
+            (self._lost_scopes.add if lost else self._lost_scopes.discard)(name)
+
+    def _record_scope_marks(self, optional: OptionalLimits) -> None:
+        risk, marks = self._desk.risk, dict[str, tuple[int, int, int]]()
+        for bound in optional.losses:
+            held, profit = risk.ledger.marks.get(str(bound.scope)), scope_profit(risk, optional, bound)
+            if held is not None and profit is not None:
+                marks[str(bound.scope)] = (profit, held.peak, held.day_start)
+        if marks:
+            self._desk.record(ScopesMarked(ts=self._desk.now, marks=marks))
+
+    def _count_trade(self, trade: Trade) -> None:
+        self._told_trades.add(trade.symbol)
+        self._desk.risk.traded(trade.symbol, trade.ts_recv, trade.lots)
+
+    def _follow_bar(self, bar: Bar) -> None:
+        """Count a bar's volume, where single trades are not told, and make the covariance anew when it is due."""
+        if bar.symbol not in self._told_trades:
+            self._desk.risk.traded(bar.symbol, bar.ts_recv, bar.volume)
+        optional = self._optional
+        if optional is not None and optional.max_var is not None and not self._desk.risk.var_given:
+            self._refresh_var(optional)
+
+    def _refresh_var(self, optional: OptionalLimits) -> None:
+        risk = self._desk.risk
+        markets = [market for market in self._desk.markets.values() if len(market.closes) > LEAST_RETURNS]
+        if not markets:
+            return
+        as_of = min(market.bar_end for market in markets)
+        if risk.var is not None and as_of - risk.var.as_of < optional.var_max_age_ns // REFRESHES_PER_AGE:
+            return
+        risk.var = from_closes(
+            {market.symbol: market.closes for market in markets},
+            interval_ns=self._interval,
+            horizon_ns=optional.var_horizon_ns,
+            confidence=optional.var_confidence,
+            as_of=as_of,
+        )

@@ -1,0 +1,274 @@
+"""What the gate must remember by strategy and by scope, rebuilt from the journal after a restart.
+
+Positions and cash flow by strategy (its own fills alone), orders and turnover of the UTC day, times of its newest
+orders, halted scopes, and high-water mark and day's start of scopes whose loss is bounded. Its only change is
+``apply``, event by event, after the books took the event.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ClassVar, Final, NamedTuple
+
+from workers.engine import events as e
+from workers.engine.accounting.books import Books
+from workers.engine.accounting.line import Line
+from workers.engine.config import DAY_NS
+from workers.engine.instruments import MONEY_PER_ATOM
+from workers.engine.risk.optional_limits import OptionalLimits, ScopeLimits
+from workers.engine.risk.scopes import Scope, ScopeKind, parse_scope
+from workers.engine.risk.volume import VolumeWindow
+from workers.engine.vocabulary import Side
+
+REMEMBERED_TIMES: Final = 1000
+"""Newest orders of a strategy; also the largest number that the throttle of repeated executions may be set to."""
+
+
+class StrategyUse:
+    """One strategy's own part of the account."""
+
+    __slots__ = ("atoms", "cash", "day", "orders", "times", "turnover")
+
+    def __init__(self) -> None:
+        self.atoms: dict[str, int] = {}
+        """Atoms bought less sold, by symbol."""
+        self.cash = 0
+        """Money units received less paid, fees included: with the worth of ``atoms`` it is the profit."""
+        self.day = 0
+        self.orders = 0
+        self.turnover = 0
+        self.times: deque[int] = deque(maxlen=REMEMBERED_TIMES)
+
+    def roll(self, day: int) -> None:
+        """Begin a UTC day with nothing counted."""
+        if day > self.day:
+            self.day, self.orders, self.turnover = day, 0, 0
+
+    def today(self, now: int) -> tuple[int, int]:
+        """(orders, money units traded) of the UTC day of ``now``."""
+        return (self.orders, self.turnover) if now // DAY_NS <= self.day else (0, 0)
+
+
+class ScopeHalt(NamedTuple):
+    """Why entry is blocked for a scope."""
+
+    scope: Scope
+    reason: str
+    by: str
+
+
+class LossMark(NamedTuple):
+    """Highest profit of a scope, and its profit at the start of the UTC day."""
+
+    peak: int
+    day_start: int
+    day: int
+
+
+class RiskLedger:
+    """See the module."""
+
+    __slots__ = (
+        "_books",
+        "_by_run",
+        "_counts_volume",
+        "halts",
+        "marks",
+        "own_volume",
+        "runs",
+        "stopped",
+        "strategies",
+        "total",
+        "versions",
+    )
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._by_run: dict[str, StrategyUse] = {}
+        self._counts_volume = False
+        self.runs: dict[str, str] = {}
+        """Strategy of each run that was ever on."""
+        self.stopped: set[str] = set()
+        self.strategies: dict[str, StrategyUse] = {}
+        self.total = StrategyUse()
+        """The whole account; of it only the day's counts are used."""
+        self.halts: dict[str, ScopeHalt] = {}
+        self.versions: dict[str, int] = {}
+        """Newest decision of the control plane that was taken, by scope."""
+        self.marks: dict[str, LossMark] = {}
+        self.own_volume: dict[str, VolumeWindow] = {}
+
+    def apply(self, event: e.JournalEvent) -> None:
+        """Take one journalled event; what does not matter here is passed over."""
+        handler = REMEMBERED.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def use(self, strategy: str) -> StrategyUse:
+        """The strategy's part, made when it is new."""
+        found = self.strategies.get(strategy)
+        if found is None:
+            self.strategies[strategy] = found = StrategyUse()
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the journal determines, in plain types: equal for equal histories."""
+        return {
+            "strategies": {
+                name: (dict(sorted(use.atoms.items())), use.cash, use.day, use.orders, use.turnover, list(use.times))
+                for name, use in sorted(self.strategies.items())
+            },
+            "total": (self.total.day, self.total.orders, self.total.turnover),
+            "halts": {scope: halt[1:] for scope, halt in sorted(self.halts.items())},
+            "versions": dict(sorted(self.versions.items())),
+            "marks": dict(sorted(self.marks.items())),
+        }
+
+    # -- reading
+
+    def members(self, scope: Scope, optional: OptionalLimits) -> Collection[str] | None:
+        """Strategies of a desk or strategy scope; None where a scope is not made of strategies."""
+        if scope.kind is ScopeKind.STRATEGY:
+            return (scope.name,)
+        if scope.kind is ScopeKind.DESK:
+            return optional.desks.get(scope.name, ())
+        return None
+
+    def profit(self, strategies: Iterable[str]) -> int:
+        """Money units that these strategies have made, at the newest marks."""
+        made, lines = 0, self._books.lines
+        for name in strategies:
+            use = self.strategies.get(name)
+            if use is None:
+                continue
+            made += use.cash
+            for symbol, atoms in use.atoms.items():
+                line = lines[symbol]
+                made += atoms * line.mark * line.value_factor
+        return made
+
+    def unmarked(self, strategies: Iterable[str]) -> bool:
+        """True while a position of these strategies has no price, so that their profit is not known."""
+        lines = self._books.lines
+        return any(
+            atoms and not lines[symbol].mark
+            for name in strategies
+            if (use := self.strategies.get(name)) is not None
+            for symbol, atoms in use.atoms.items()
+        )
+
+    # -- losses
+
+    def follow(self, bound: ScopeLimits, profit: int, now: int) -> LossMark:
+        """Move the scope's high-water mark and day; the first look of a UTC day sets what the day counts from."""
+        name, day = str(bound.scope), now // DAY_NS
+        held = self.marks.get(name)
+        if held is None:
+            held = LossMark(max(profit, 0), profit, day)
+        elif profit > held.peak or day > held.day:
+            held = LossMark(max(held.peak, profit), profit if day > held.day else held.day_start, max(day, held.day))
+        else:
+            return held
+        self.marks[name] = held
+        return held
+
+    # -- events
+
+    def _run_started(self, event: e.RunStarted) -> None:
+        self.runs[event.run_id] = event.strategy
+        self._by_run[event.run_id] = self.use(event.strategy)
+
+    def _run_stopped(self, event: e.RunStopped) -> None:
+        self.stopped.add(event.run_id)
+
+    def _intended(self, event: e.OrderIntended) -> None:
+        day, ts = event.ts // DAY_NS, event.ts
+        use = self._by_run.get(event.run_id)
+        if use is None:
+            self._by_run[event.run_id] = use = self.use(self.runs.get(event.run_id, ""))
+        if day != use.day:
+            use.roll(day)
+        use.orders += 1
+        if event.child <= 1:
+            # A parent order is one application of the strategy, however many children it has.
+            use.times.append(ts)
+        total = self.total
+        if day != total.day:
+            total.roll(day)
+        total.orders += 1
+
+    def _filled(self, event: e.OrderFilled) -> None:
+        line = self._books.lines.get(event.symbol)
+        if line is None:
+            return
+        order = self._books.orders.get(event.client_id)
+        use = self._by_run.get(order.run_id) if order is not None else None
+        if use is None:
+            use = self.use("")
+        lots, total = event.lots, self.total
+        notional = event.price * lots * line.lot_value
+        held = use.atoms.get(event.symbol, 0)
+        if event.side is Side.BUY:
+            use.atoms[event.symbol] = held + lots * line.lot_atoms
+            use.cash -= notional
+        else:
+            use.atoms[event.symbol] = held - lots * line.lot_atoms
+            use.cash += notional
+        if event.fee:
+            self._pay_fee(use, event, line)
+        day = event.ts // DAY_NS
+        if day != use.day or day != total.day:
+            use.roll(day)
+            total.roll(day)
+        use.turnover += notional
+        total.turnover += notional
+        if self._counts_volume:
+            self._count_volume(event)
+
+    def _count_volume(self, event: e.OrderFilled) -> None:
+        own = self.own_volume.get(event.symbol)
+        if own is None:
+            self.own_volume[event.symbol] = own = VolumeWindow()
+        own.add(event.ts, event.lots)
+
+    def _limits(self, event: e.LimitsActivated) -> None:
+        self._counts_volume = "max_participation_bps" in event.limits
+
+    def _pay_fee(self, use: StrategyUse, event: e.OrderFilled, line: Line) -> None:
+        if event.fee_asset == line.instrument.quote:
+            use.cash -= event.fee * MONEY_PER_ATOM
+            return
+        payer = self._books.line_of_base(event.fee_asset)
+        if payer is not None:
+            use.atoms[payer.symbol] = use.atoms.get(payer.symbol, 0) - event.fee
+
+    def _scope_changed(self, event: e.ScopeStateChanged) -> None:
+        scope = parse_scope(event.scope)
+        self.versions[event.scope] = max(self.versions.get(event.scope, 0), event.version)
+        if event.halted:
+            self.halts[event.scope] = ScopeHalt(scope, event.reason, event.by)
+            return
+        self.halts.pop(event.scope, None)
+        if scope.kind is ScopeKind.STRATEGY:
+            # Whoever lets a strategy go on has looked at what it repeated: counting begins anew.
+            self.use(scope.name).times.clear()
+
+    def _marked(self, event: e.ScopesMarked) -> None:
+        day = event.ts // DAY_NS
+        for name, (_, peak, day_start) in event.marks.items():
+            self.marks[name] = LossMark(peak, day_start, day)
+
+    handlers: ClassVar[dict[type, Callable[[RiskLedger, Any], None]]] = {
+        e.LimitsActivated: _limits,
+        e.RunStarted: _run_started,
+        e.RunStopped: _run_stopped,
+        e.OrderIntended: _intended,
+        e.OrderFilled: _filled,
+        e.ScopeStateChanged: _scope_changed,
+        e.ScopesMarked: _marked,
+    }
+
+
+REMEMBERED: Final = RiskLedger.handlers
+"""What to call with the ledger and the event, by the event's type; most types matter to nobody here."""
