@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from workers.engine.market.venues import PAPER, Feature
+
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS
 
@@ -24,5 +26,7 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A decision older than this must not reach the wire."""
     denial_pause_ns: int = SECOND_NS
     """After a denial, further orders of that side and symbol are not even proposed for so long."""
+    features: frozenset[Feature] = PAPER.features
+    """What the venue does natively; anything else of an order is emulated, and said so on the order."""
     forecast_grace_ns: int = SECOND_NS // 2
     """How long to wait for the other instruments' bars before asking for forecasts without them."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from workers.engine.accounting.line import Line
 from workers.engine.events import Forecast, TopOfBook
+from workers.engine.execution.conditional_types import Conditional
 from workers.engine.vocabulary import FeedState
 
 HISTORY_BARS: Final = 4096
@@ -31,6 +32,7 @@ class MarketState:
         "feed",
         "forecast",
         "has_top",
+        "held",
         "line",
         "quiet_until",
         "reference",
@@ -55,6 +57,8 @@ class MarketState:
         self.closes_at = 0
         self.bar_end = 0
         self.closes: deque[int] = deque(maxlen=HISTORY_BARS)
+        self.held: dict[str, Conditional] = {}
+        """Conditional orders that wait for this market's prices; the books' own dictionary."""
         self.traded = False
         """True while the running strategy trades this instrument."""
         self.forecast: Forecast | None = None
