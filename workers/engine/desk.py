@@ -6,19 +6,29 @@ cannot part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import msgspec
 
 from workers.engine.accounting.books import Books
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.config import KernelConfig
 from workers.engine.events import CancelRequested, Forecast, JournalEvent, OrderDenied, OrderIntended
 from workers.engine.execution.client_ids import client_order_id
+from workers.engine.execution.conditional import Conditionals
+from workers.engine.execution.conditional_place import Bracket, Oco, hold
+from workers.engine.execution.conditional_types import Conditional, ConditionalRequest
+from workers.engine.execution.order_terms import Terms, is_plain, terms_of
 from workers.engine.execution.orders import Order
+from workers.engine.execution.parent import Parent, ParentRequest
+from workers.engine.execution.parents import Parents
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Cancel, Clock, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
+from workers.engine.risk.ledger import REMEMBERED
 from workers.engine.risk.limits import Limits
+from workers.engine.vocabulary import Reason, Side
 
 
 class Desk:
@@ -37,13 +47,18 @@ class Desk:
         self.markets: dict[str, MarketState] = {}
         self.valuation = Valuation(books)
         self.risk = RiskState(books, self.valuation, self.markets)
+        self.parents = Parents(self)
+        self.conditionals = Conditionals(self)
+        self.on_throttle: Callable[[str], None] = lambda _strategy: None
+        """Told of a strategy that repeats itself too often; the kernel halts it."""
         self.adopt_lines()
 
     def adopt_lines(self) -> None:
         """Give every line of the books a market, after instruments were registered."""
         for symbol, line in self.books.lines.items():
             if symbol not in self.markets:
-                self.markets[symbol] = MarketState(line)
+                self.markets[symbol] = market = MarketState(line)
+                market.held = self.books.conditionals.of(symbol)
 
     # -- what a strategy sees
 
@@ -81,8 +96,8 @@ class Desk:
         return int(line.position // line.lot_atoms) if line.position >= 0 else -int(-line.position // line.lot_atoms)
 
     def open_orders(self, symbol: str) -> Iterable[Order]:
-        """Orders of ``symbol`` that may still fill."""
-        return self.books.lines[symbol].open.values()
+        """Orders of ``symbol`` that may still fill, but for the children of parents, which look after them."""
+        return [order for order in self.books.lines[symbol].open.values() if not order.parent_id]
 
     def busy(self, symbol: str) -> bool:
         """True while any order of ``symbol`` may still fill."""
@@ -108,18 +123,42 @@ class Desk:
             self.suppressed += 1
             return None
         begun = self._clock() if self._clock else 0
-        client_id = client_order_id(run.run_id, self.books.epoch, self.books.decisions)
-        verdict = check(request, client_id, self.risk, self.now)
-        if verdict.reasons:
-            self._deny(request, client_id, verdict, market)
+        return self._check(request, begun, None)
+
+    def hold(self, request: ConditionalRequest | Oco | Bracket) -> str | None:
+        """Hold a conditional order, OCO or bracket; return its id, an OCO's first, or a bracket's entry.
+
+        None when it was refused, or no run is on. ``conditional(id)`` tells how it stands; ``cancel(id)`` ends it.
+        """
+        return hold(self, request)
+
+    def conditional(self, client_id: str) -> Conditional | None:
+        """A conditional order, and how it stands."""
+        return self.books.conditionals.all.get(client_id)
+
+    def execute(self, request: ParentRequest) -> str | None:
+        """Have a parent order worked by its algorithm; return its id, or None without a run or its instrument.
+
+        It is worked on while the run lasts. ``parent(id)`` tells how far it is; one that is REFUSED says why there.
+        """
+        run = self.books.run
+        if run is None:
             return None
-        stages = {"signal": begun - self.entered, "risk": self._clock() - begun} if self._clock else {}
-        self._send(request, client_id, verdict, stages)
-        return client_id
+        return self.parents.start(request, parent_id="", run_id=run.run_id, by=run.strategy) or None
+
+    def parent(self, parent_id: str) -> Parent | None:
+        """A parent order, and how far it is."""
+        return self.books.parents.get(parent_id)
+
+    def cancel_parent(self, parent_id: str, reason: str) -> None:
+        """End a parent order; its open children are being cancelled."""
+        self.parents.cancel(parent_id, reason)
 
     def cancel(self, client_id: str, reason: str) -> None:
-        """Ask for the cancellation of an open order; asking twice does nothing more."""
+        """End a conditional order, or ask for the cancellation of an open one; asking twice does nothing more."""
         order = self.books.orders.get(client_id)
+        if order is None:
+            self.conditionals.cancel(client_id, reason)
         if order is not None and order.open and not order.cancel_requested:
             self.request_cancel(order, reason)
 
@@ -128,45 +167,99 @@ class Desk:
         for order in list(self.books.lines[symbol].open.values()):
             self.cancel(order.client_id, reason)
 
-    # -- for the kernel
+    # -- for the kernel and for what works for strategies
+
+    def place(self, request: OrderRequest, parent: Parent) -> str | None:
+        """Put a child of ``parent`` through the gate; return its client id, or None when it was denied."""
+        begun = self._clock() if self._clock else 0
+        return self._check(request, begun, parent)
+
+    def _check(self, request: OrderRequest, begun: int, parent: Parent | None) -> str | None:
+        if parent is not None:
+            request = msgspec.structs.replace(request, run_id=parent.run_id)
+        name = self._run_of(request) if parent is None else parent.parent_id
+        client_id = client_order_id(name, self.books.epoch, self.books.decisions)
+        expires_at, emulated = 0, ""
+        against: tuple[Reason, ...] = ()
+        if not is_plain(request):
+            request, expires_at, emulated, against = self._terms(request)
+        verdict = check(request, client_id, self.risk, self.now)
+        if against:
+            verdict = Verdict((*verdict.reasons, *against), verdict.inputs)
+        if verdict.reasons:
+            self._deny(request, client_id, verdict, parent)
+            return None
+        stages = {"signal": begun - self.entered, "risk": self._clock() - begun} if self._clock else {}
+        if expires_at or emulated:
+            request = msgspec.structs.replace(request, expires_at=expires_at, emulated=emulated)
+        self._send(request, client_id, verdict, stages, parent)
+        return client_id
+
+    def _terms(self, request: OrderRequest) -> Terms:
+        market = self.markets.get(request.symbol)
+        closes_at, touch = 0, 0
+        if market is not None:
+            closes_at, touch = market.closes_at, market.ask if request.side is Side.BUY else market.bid
+        return terms_of(request, self.config.features, now=self.now, closes_at=closes_at, touch=touch)
+
+    def _run_of(self, request: OrderRequest) -> str:
+        """The run that an order belongs to; empty for the children of a person's parent."""
+        if request.run_id is not None:
+            return request.run_id
+        return self.books.run.run_id if self.books.run else ""
 
     def record(self, event: JournalEvent) -> None:
         """Put the event into books and journal."""
         self.out.append(Journal(event))
         for line in self.books.apply(event):
             self.valuation.refresh(line)
+        remember = REMEMBERED.get(type(event))
+        if remember is not None:
+            remember(self.risk.ledger, event)
 
     def request_cancel(self, order: Order, reason: str) -> None:
         """Journal and ask for a cancellation, also of an order that was asked for before."""
         self.record(CancelRequested(ts=self.now, client_id=order.client_id, reason=reason))
         self.out.append(Cancel(order.client_id, order.symbol, order.venue_order_id, reason))
 
-    def _deny(self, request: OrderRequest, client_id: str, verdict: Verdict, market: MarketState | None) -> None:
+    def _deny(self, request: OrderRequest, client_id: str, verdict: Verdict, parent: Parent | None) -> None:
+        market = self.markets.get(request.symbol) if parent is None else None
         if market is not None:
             market.denied = int(request.side)
             market.quiet_until = self.now + self.config.denial_pause_ns
-        run = self.books.run
         self.record(
             OrderDenied(
                 ts=self.now,
                 client_id=client_id,
-                run_id=run.run_id if run else "",
+                run_id=self._run_of(request),
                 symbol=request.symbol,
                 side=request.side,
                 lots=request.lots,
                 price=request.price,
                 reasons=verdict.reasons,
                 inputs=verdict.inputs,
+                parent_id=parent.parent_id if parent else "",
+                conditional_id=request.conditional_id,
             )
         )
+        if Reason.REPEATED_EXECUTION_THROTTLE in verdict.reasons:
+            self.on_throttle(self.risk.ledger.runs.get(self._run_of(request), ""))
 
-    def _send(self, request: OrderRequest, client_id: str, verdict: Verdict, stages: dict[str, int]) -> None:
-        run, market, forecast = self.books.run, self.markets[request.symbol], request.forecast
-        market.denied = 0
+    def _send(
+        self,
+        request: OrderRequest,
+        client_id: str,
+        verdict: Verdict,
+        stages: dict[str, int],
+        parent: Parent | None,
+    ) -> None:
+        market, forecast = self.markets[request.symbol], request.forecast
+        if parent is None:
+            market.denied = 0
         intent = OrderIntended(
             ts=self.now,
             client_id=client_id,
-            run_id=run.run_id if run else "",
+            run_id=self._run_of(request),
             symbol=request.symbol,
             side=request.side,
             order_type=request.order_type,
@@ -181,7 +274,16 @@ class Desk:
             epoch=self.books.epoch,
             decision={**request.decision, "risk": verdict.inputs},
             stages=stages,
+            parent_id=parent.parent_id if parent else "",
+            child=parent.children + 1 if parent else 0,
+            conditional_id=request.conditional_id,
+            expires_at=request.expires_at,
+            emulated=request.emulated,
+            replaces=request.replaces,
         )
+        for leg in request.exits:
+            self.record(leg)
         self.record(intent)
         self.risk.note(intent)
         self.out.append(Send(intent, self.now + self.config.send_within_ns))
+        self.conditionals.on_intent(intent)

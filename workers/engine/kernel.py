@@ -17,6 +17,8 @@ ns) and carries out, in order, the effects that each input answers with (see ``p
     kernel.on_status(status, now)   kernel.on_forecast(forecast, now)   kernel.on_timer(now)
     kernel.on_report(event, now)     # OrderSent, OrderAccepted, OrderFilled, OrderEnded, OrderUnknown ...
     kernel.cancel_all(now, reason=..., by=...)   kernel.stop_run(now, reason=...)   kernel.on_gap(now)
+    kernel.set_scopes(now, scopes)   kernel.cancel_some(now, selection=...)   kernel.set_overrides(now, overrides)
+    kernel.start_parent(now, request, parent_id=..., by=...)   kernel.cancel_parent(now, parent_id=..., reason=...)
 
 Every call returns effects. An order leaves only if state is ACTIVE (or REDUCING and the order reduces), limits are in
 force and confirmed, the books were reconciled in this session, and the feed is LIVE. A new journal starts HALTED.
@@ -44,8 +46,10 @@ from workers.engine.events import (
     TopOfBook,
     Trade,
 )
+from workers.engine.execution.parent import ParentRequest
 from workers.engine.forecast_batch import closes_at
-from workers.engine.kernel_life import KernelLife, RunError
+from workers.engine.kernel_gate import KernelGate
+from workers.engine.kernel_life import RunError
 from workers.engine.portfolio.sizing import signal_of
 from workers.engine.ports import Effects, RequestForecast
 from workers.engine.risk.limits import LimitsError, parse_limits
@@ -54,7 +58,7 @@ from workers.engine.vocabulary import TradingState
 __all__ = ["Kernel", "RunError"]
 
 
-class Kernel(KernelLife):
+class Kernel(KernelGate):
     """See the module. Not for use from two threads."""
 
     # -- control
@@ -76,7 +80,7 @@ class Kernel(KernelLife):
         if digest != parsed.digest:
             raise LimitsError("digest", f"expected {parsed.digest} for version {version}, was {digest}")
         self._desk.record(LimitsActivated(ts=now, version=version, digest=digest, limits=dict(limits)))
-        self._desk.risk.limits = parsed
+        self._desk.risk.take_limits(parsed)
         self._desk.risk.limits_until = now + parsed.snapshot_max_age_ns
         self._watch_loss()
         return self._effects()
@@ -89,10 +93,29 @@ class Kernel(KernelLife):
             risk.limits_until = now + risk.limits.snapshot_max_age_ns
         return self._effects()
 
-    def cancel_all(self, now: int, *, reason: str, by: str) -> Effects:
-        """Ask for the cancellation of every open order, also of those asked for before."""
+    def cancel_all(self, now: int, *, reason: str, by: str, parents: bool = True) -> Effects:
+        """Ask for the cancellation of every open order, also of those asked for before.
+
+        Parent orders end, or, without ``parents``, go on with the next session.
+        """
         self._enter(now)
-        self._cancel_all(f"{reason} ({by})")
+        self._cancel_all(f"{reason} ({by})", parents=parents)
+        return self._effects()
+
+    def start_parent(self, now: int, request: ParentRequest, *, parent_id: str, by: str) -> Effects:
+        """Work a parent order for a person; the same id again does nothing. ValueError for an unknown instrument."""
+        self._enter(now)
+        if not self._desk.parents.start(request, parent_id=parent_id, run_id="", by=by):
+            known = ", ".join(sorted(self.books.lines))
+            raise ValueError(
+                f"parent {parent_id} is in {request.symbol}, which the venue does not list; known: {known}"
+            )
+        return self._effects()
+
+    def cancel_parent(self, now: int, *, parent_id: str, reason: str) -> Effects:
+        """End a parent order; one that is over, being ended or unknown stays as it is."""
+        self._enter(now)
+        self._desk.parents.cancel(parent_id, reason)
         return self._effects()
 
     # -- market
@@ -114,8 +137,12 @@ class Kernel(KernelLife):
         self._enter(now)
         market = self._desk.markets[top.symbol]
         self._mark(market, market.take_top(top))
+        if market.held:
+            self._desk.conditionals.on_top(market)
         if self._hear_top and market.traded and self._strategy is not None:
             self._strategy.on_top(self._desk, top)
+        if self.books.working:
+            self._desk.parents.on_market(top.symbol)
         return self._effects()
 
     def confirm(self, symbol: str, ts: int) -> None:
@@ -127,8 +154,15 @@ class Kernel(KernelLife):
     def on_trade(self, trade: Trade, now: int) -> Effects:
         """Somebody traded."""
         self._enter(now)
-        if self._hear_trade and self._strategy is not None and self._desk.markets[trade.symbol].traded:
+        if self._desk.risk.follows_volume:
+            self._count_trade(trade)
+        market = self._desk.markets[trade.symbol]
+        if market.held:
+            self._desk.conditionals.on_trade(market, trade)
+        if self._hear_trade and self._strategy is not None and market.traded:
             self._strategy.on_trade(self._desk, trade)
+        if self.books.working:
+            self._desk.parents.on_trade(trade)
         return self._effects()
 
     def on_bar(self, bar: Bar, now: int) -> Effects:
@@ -139,14 +173,20 @@ class Kernel(KernelLife):
             market.reference = bar.close
             market.reference_ts = bar.ts_recv
             self._mark(market, bar.close)
+            if market.held:
+                self._desk.conditionals.on_bar(market, bar)
         if bar.interval_ns == self._interval and bar.ts_event > market.bar_end:
             market.closes.append(bar.close)
             market.bar_end = bar.ts_event
+            if self._desk.risk.follows_bars:
+                self._follow_bar(bar)
             if self._hear_bar and market.traded and self._strategy is not None:
                 self._strategy.on_bar(self._desk, bar)
             if self._lookback:
                 self._batch.closed(bar.ts_event, now)
                 self._ask_forecasts(now)
+        if self.books.working:
+            self._desk.parents.on_bar(bar)
         return self._effects()
 
     def warm_bar(self, bar: Bar) -> None:
@@ -201,16 +241,19 @@ class Kernel(KernelLife):
         self._desk.record(event)
         if type(event) is ReconciliationDone:
             self._desk.risk.reconciled = event.ok
-        elif type(event) is BalanceAdopted:
+        elif type(event) is BalanceAdopted or type(event) is OrderFilled:
             self._watch_loss()
-        elif type(event) is OrderFilled:
-            self._watch_loss()
-            if self._strategy is not None:
-                self._strategy.on_fill(self._desk, event)
+        self._desk.conditionals.on_report(event)
+        if type(event) is OrderFilled and self._strategy is not None:
+            self._strategy.on_fill(self._desk, event)
         if self._hear_order and self._strategy is not None:
             order = self.books.orders.get(getattr(event, "client_id", ""))
             if order is not None:
                 self._strategy.on_order(self._desk, order)
+        if self.books.working:
+            child = self.books.orders.get(getattr(event, "client_id", ""))
+            if child is not None and child.parent_id:
+                self._desk.parents.on_child(child)
         return self._effects()
 
     def on_timer(self, now: int) -> Effects:
@@ -220,6 +263,8 @@ class Kernel(KernelLife):
             self._ask_forecasts(now)
         if self._hear_timer and self._strategy is not None:
             self._strategy.on_timer(self._desk)
+        if self.books.working:
+            self._desk.parents.on_time()
         return self._effects()
 
     def on_gap(self, now: int) -> Effects:

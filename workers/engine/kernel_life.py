@@ -80,6 +80,7 @@ class KernelLife:
         books = self.books
         for record in records:
             books.apply(record.event)
+            self._desk.risk.ledger.apply(record.event)
             if type(record.event) is OrderIntended:
                 self._last_intents.append(record.event)
         for line in books.lines.values():
@@ -104,6 +105,7 @@ class KernelLife:
         self._desk.adopt_lines()
         self._resume_limits()
         self._resume_run(now)
+        self._desk.conditionals.resume()
         return self._effects()
 
     def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
@@ -140,7 +142,7 @@ class KernelLife:
         """Stop the strategy and cancel all open orders; positions stay as they are."""
         self._enter(now)
         if self.books.run is not None:
-            self._cancel_all(f"run stopped: {reason}")
+            self._cancel_all(f"run stopped: {reason}", run_id=self.books.run.run_id)
             self._desk.record(RunStopped(ts=now, run_id=self.books.run.run_id, reason=reason))
             self._detach()
         return self._effects()
@@ -163,6 +165,8 @@ class KernelLife:
         desk.now = now
         if now >= self._due:
             self._sample(now)
+        if now >= desk.conditionals.due:
+            desk.conditionals.on_time(now)
 
     def _gap(self, now: int) -> None:
         desk = self._desk
@@ -212,6 +216,11 @@ class KernelLife:
             self._desk.record(self._desk.valuation.sample(self._desk.now))
             self._change_state(TradingState.HALTED, f"{lost} limit reached", "risk", 0)
         self._breached = bool(lost)
+        if self._desk.risk.follows_losses:
+            self._watch_scopes()
+
+    def _watch_scopes(self) -> None:
+        """Follow the losses of scopes, where limits bound them; ``KernelGate`` knows how."""
 
     def _change_state(self, state: TradingState, reason: str, by: str, control_version: int) -> None:
         self._desk.record(
@@ -220,9 +229,14 @@ class KernelLife:
         if state is TradingState.HALTED:
             self._cancel_all(f"halted: {reason}")
 
-    def _cancel_all(self, reason: str) -> None:
+    def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
+        """Cancel open orders and end parents; with ``run_id`` only what belongs to that run."""
         for order in self.books.open_orders():
-            self._desk.request_cancel(order, reason)
+            if run_id is None or order.run_id == run_id or not order.parent_id:
+                self._desk.request_cancel(order, reason)
+        if parents:
+            self._desk.parents.cancel_all(reason, run_id=run_id)
+            self._desk.conditionals.cancel_all(reason, run_id=run_id)
 
     def _instruments(self) -> list[Instrument]:
         return [line.instrument for line in self.books.lines.values()]
@@ -231,9 +245,9 @@ class KernelLife:
         risk, books = self._desk.risk, self.books
         if books.limits is not None:
             try:
-                risk.limits = parse_limits(books.limits_version, books.limits, self._instruments())
+                risk.take_limits(parse_limits(books.limits_version, books.limits, self._instruments()))
             except LimitsError:
-                risk.limits = None
+                risk.take_limits(None)
         for intent in self._last_intents:
             risk.note(intent)
         self._last_intents.clear()
@@ -245,6 +259,7 @@ class KernelLife:
         try:
             strategy = build(run.strategy, run.params)
         except StrategyError as error:
+            self._desk.parents.cancel_all(f"run stopped: {error}", run_id=run.run_id)
             self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
         else:
             self._attach(strategy)
