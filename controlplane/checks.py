@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 SECRET_KEY_LENGTH: Final = 50
 SSL_MODES: Final = frozenset({"require", "verify-ca", "verify-full"})
-TLS_SCHEMES: Final = frozenset({"rediss", "amqps"})
+TLS_SCHEMES: Final = frozenset({"rediss", "amqps", "https"})
 SOCKET_SCHEMES: Final = frozenset({"unix", "redis+socket"})
 UNVERIFIED: Final = frozenset({"none", "cert_none"})
 
@@ -85,6 +85,8 @@ def nothing_leaves_in_the_clear(**_kwargs: Any) -> list[Error]:
     if not all(_stays_here(host) for host in hosts) and options.get("sslmode") not in SSL_MODES:
         hint = "Add sslmode=verify-full (verify-ca and require are accepted too)."
         found.append(_error(26, "DATABASE_URL leaves the host without TLS", hint))
+    if _in_the_clear(settings.GEKKO_VENUE_URL):
+        found.append(_error(27, "GEKKO_VENUE_URL leaves the host without TLS", "Use https://, as orders are signed."))
     return found
 
 

@@ -223,3 +223,18 @@ def test_a_database_elsewhere_needs_tls(
 def test_what_stays_on_this_host_needs_no_tls(safe: Any, url: str) -> None:
     safe.REDIS_URL = safe.CELERY_BROKER_URL = url
     checks.refuse_unsafe()
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://api.binance.us", True),
+        ("http://127.0.0.1:18010", True),
+        ("http://api.binance.us", False),
+        ("http://10.0.0.7:18010", False),
+    ],
+)
+def test_orders_leave_the_host_over_tls_only(safe: Any, url: str, accepted: bool) -> None:
+    safe.GEKKO_VENUE_URL = url
+    found = [error.id for error in checks.nothing_leaves_in_the_clear() if error.id == "gekko.E027"]
+    assert found == ([] if accepted else ["gekko.E027"])

@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 from aiohttp import web
 
+from controlplane.logs import configure
 from workers.live.paper_venue import rest, rest_account, rest_market, sockets
 from workers.live.paper_venue.config import ConfigError, VenueConfig
 from workers.live.paper_venue.faults import Faults
@@ -161,7 +162,7 @@ async def serve(config: VenueConfig) -> None:
 
 def run(config: VenueConfig | None = None) -> None:
     """Run the venue in this process; without a configuration it is read from the environment."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure({"process": "venue"})
     try:
         config = config or VenueConfig.from_env(os.environ)
         uvloop.run(serve(config))
