@@ -10,8 +10,9 @@ from django.conf import settings
 
 from apps.core.api.context import context_of
 from apps.core.errors import NotFound
-from apps.trading import rows, selectors
+from apps.trading import rows, selectors, selectors_pnl
 from frontend import figures
+from frontend.moments import moments
 from frontend.requests import current_request
 
 RANGES: Final[dict[str, timedelta]] = {
@@ -20,6 +21,8 @@ RANGES: Final[dict[str, timedelta]] = {
     "1d": timedelta(hours=24),
 }
 DEFAULT_RANGE: Final = "1h"
+COMPARED: Final = ("strategy", "instrument")
+"""Scopes that are drawn as lines beside each other; desk and venue as the books' own series."""
 MOST_MARKS: Final = 300
 EMPTY: Final[dict[str, list[str]]] = {
     name: [] for name in ("at", "equity", "realised", "unrealised", "fees", "drawdown")
@@ -32,13 +35,18 @@ def register(app: Any) -> None:
     def overview(chosen: Any) -> dict[str, Any]:
         return figures.pnl(series(chosen)[0], parts=False)
 
-    def pnl_page(chosen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def pnl_page(chosen: Any, scope: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         found, start = series(chosen)
-        return figures.pnl(found, executions(start)), figures.drawdown(found)
+        ctx = context_of(current_request())
+        beside = moments(ctx, start)
+        if scope in COMPARED:
+            lines = selectors_pnl.scope_lines(settings.GEKKO_VENUE_NAME, scope, start=start, end=ctx.now())
+            return figures.compared(lines, beside, ctx.now()), figures.drawdown(found)
+        return figures.pnl(found, executions(start), beside), figures.drawdown(found)
 
     both = Output("pnl-chart", "figure"), Output("drawdown-chart", "figure")
     app.callback(Output("overview-chart", "figure"), Input("overview-range", "data"))(overview)
-    app.callback(*both, Input("pnl-range", "data"))(pnl_page)
+    app.callback(*both, Input("pnl-range", "data"), Input("pnl-scope", "data"))(pnl_page)
 
 
 def series(chosen: Any) -> tuple[dict[str, Any], datetime]:

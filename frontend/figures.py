@@ -5,9 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from statistics import median
 from typing import Any, Final
+
+from frontend.moments import Moment
 
 ACCENT: Final = "#4f8ff7"
 TEAL: Final = "#1fa77a"
@@ -15,6 +18,18 @@ VIOLET: Final = "#a07bea"
 AMBER: Final = "#c98a17"
 RED: Final = "#dd5b57"
 """Each has at least 3:1 on the dark and on the light ground."""
+
+PINK: Final = "#c86fa0"
+OLIVE: Final = "#8c9a2b"
+PALETTE: Final = (ACCENT, TEAL, VIOLET, AMBER, PINK, OLIVE)
+"""Lines of a chart that compares, in order; those after the last are drawn like it."""
+
+EVENTS: Final = {
+    "halt": ("Halts", "x", RED),
+    "deployment": ("Deployments", "diamond", VIOLET),
+    "incident": ("Incidents", "square", AMBER),
+}
+"""Trace name, symbol and colour by kind: told apart without colour."""
 
 SERIES: Final = (("Net", ACCENT), ("Realised", TEAL), ("Unrealised", VIOLET), ("Fees", AMBER))
 LEAST_GAP: Final = timedelta(seconds=15)
@@ -47,19 +62,45 @@ def net_of(series: Mapping[str, Any]) -> list[str]:
     return [str(float(realised) + float(unrealised) - float(fees)) for realised, unrealised, fees in parts]
 
 
-def pnl(series: Mapping[str, Any], fills: Sequence[Mapping[str, Any]] = (), *, parts: bool = True) -> dict[str, Any]:
-    """Net P&L, its parts when ``parts``, and a mark for each execution."""
+def pnl(
+    series: Mapping[str, Any],
+    fills: Sequence[Mapping[str, Any]] = (),
+    moments: Sequence[Moment] = (),
+    *,
+    parts: bool = True,
+) -> dict[str, Any]:
+    """Net P&L, its parts when ``parts``, a mark for each execution and for what happened beside them."""
     at = [datetime.fromisoformat(text) for text in series["at"]]
     columns = {"Net": net_of(series)}
     if parts:
         columns |= {name: series[name.lower()] for name in ("Realised", "Unrealised", "Fees")}
     times, values = with_gaps(at, columns)
-    traces = [_line(name, colour, times, values[name]) for name, colour in SERIES if name in values]
+    traces = [plain_line(name, colour, times, values[name]) for name, colour in SERIES if name in values]
     if parts:
         # There even when empty: the browser adds executions to them as they come.
         net = [float(value) for value in columns["Net"]]
         traces += [_marks(side, fills if at else (), at, net) for side in ("BUY", "SELL")]
-    return {"data": traces, "layout": _layout(legend=parts)}
+        traces += _events(moments if at else (), at, net)
+    return {"data": traces, "layout": {**chart_layout(legend=parts), "shapes": _shapes(moments, at)}}
+
+
+def compared(
+    lines: Mapping[str, tuple[Sequence[datetime], Sequence[Decimal]]],
+    moments: Sequence[Moment] = (),
+    end: datetime | None = None,
+) -> dict[str, Any]:
+    """One stepped line per key, valued at its executions; the line of the newest value comes first."""
+    ordered = sorted(lines.items(), key=lambda item: -item[1][1][-1])
+    traces = []
+    for number, (name, (at, net)) in enumerate(ordered):
+        times = [moment.isoformat() for moment in at]
+        values: Column = [float(value) for value in net]
+        if end is not None:
+            times, values = [*times, end.isoformat()], [*values, values[-1]]
+        line = plain_line(name, PALETTE[min(number, len(PALETTE) - 1)], times, values)
+        traces.append({**line, "line": {**line["line"], "shape": "hv", "width": 1.6}})
+    every = sorted(moment for at, _ in lines.values() for moment in at)
+    return {"data": traces, "layout": {**chart_layout(legend=True), "shapes": _shapes(moments, every)}}
 
 
 def drawdown(series: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,11 +108,15 @@ def drawdown(series: Mapping[str, Any]) -> dict[str, Any]:
     at = [datetime.fromisoformat(text) for text in series["at"]]
     below = [str(-float(value)) for value in series["drawdown"]]
     times, values = with_gaps(at, {"Drawdown": below})
-    line = _line("Drawdown", RED, times, values["Drawdown"])
-    return {"data": [{**line, "fill": "tozeroy", "fillcolor": "rgba(221,91,87,0.16)"}], "layout": _layout(legend=False)}
+    line = plain_line("Drawdown", RED, times, values["Drawdown"])
+    return {
+        "data": [{**line, "fill": "tozeroy", "fillcolor": "rgba(221,91,87,0.16)"}],
+        "layout": chart_layout(legend=False),
+    }
 
 
-def _line(name: str, colour: str, times: list[str], values: Column) -> dict[str, Any]:
+def plain_line(name: str, colour: str, times: list[str], values: Column) -> dict[str, Any]:
+    """A line with gaps where a value is None; the one named Net is drawn stronger."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -106,7 +151,49 @@ def _marks(
     }
 
 
-def _layout(*, legend: bool) -> dict[str, Any]:
+def _events(moments: Sequence[Moment], at: Sequence[datetime], net: Sequence[float]) -> list[dict[str, Any]]:
+    """What happened, on the net line, one trace a kind; kinds of which nothing happened are left out."""
+    traces = []
+    for kind, (name, symbol, colour) in EVENTS.items():
+        mine = [moment for moment in moments if moment.kind == kind and moment.at >= at[0]]
+        if not mine:
+            continue
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": name,
+                "x": [moment.at.isoformat() for moment in mine],
+                "y": [net[min(bisect_left(at, moment.at), len(net) - 1)] for moment in mine],
+                "text": [moment.text for moment in mine],
+                "hovertemplate": "%{text}<extra></extra>",
+                "marker": {"symbol": symbol, "size": 9, "color": colour, "line": {"width": 1, "color": colour}},
+            }
+        )
+    return traces
+
+
+def _shapes(moments: Sequence[Moment], at: Sequence[datetime]) -> list[dict[str, Any]]:
+    """A shade for the time that trading was halted, a thin line for everything else."""
+    if not at:
+        return []
+    shapes = []
+    for moment in moments:
+        if moment.at < at[0]:
+            continue
+        colour = EVENTS[moment.kind][2]
+        common = {"xref": "x", "yref": "paper", "y0": 0, "y1": 1, "layer": "below", "x0": moment.at.isoformat()}
+        if moment.kind == "halt":
+            until = moment.until or max(at[-1], moment.at)
+            shade = {"type": "rect", "fillcolor": colour, "opacity": 0.1, "line": {"width": 0}}
+            shapes.append({**common, **shade, "x1": until.isoformat()})
+        line = {"color": colour, "width": 1, "dash": "dot"}
+        shapes.append({**common, "type": "line", "x1": moment.at.isoformat(), "line": line, "opacity": 0.6})
+    return shapes
+
+
+def chart_layout(*, legend: bool) -> dict[str, Any]:
+    """The look that all charts share: transparent, times below, values at the right."""
     axis = {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,140,155,0.18)", "linecolor": "rgba(0,0,0,0)"}
     return {
         "autosize": True,

@@ -142,5 +142,5 @@ def choices(name: str, label: str, options: Sequence[tuple[str, str]], chosen: s
         made,
         className="segments",
         role="group",
-        **{"aria-label": label, "data-choices": name, **({"data-widget": "range"} if name == "range" else {})},
+        **{"aria-label": label, "data-choices": name, **({"data-widget": name} if name in ("range", "scope") else {})},
     )

@@ -1,4 +1,4 @@
-"""Profit and loss over time."""
+"""Profit and loss over time and by scope."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from frontend.elements import Element, dcc, html
 from frontend.pages.view import PageView
 
 WORDS = {"5m": "5 min", "1h": "1 hour", "1d": "24 hours"}
+SCOPES = {"desk": "Desk", "strategy": "Strategy", "instrument": "Instrument", "venue": "Venue"}
+DEFAULT_SCOPE = "desk"
 
 
 def layout(view: PageView) -> Element:
-    """Figures, lines with executions, drawdown, and the result by instrument."""
-    asked = view.query.get("range", "")
+    """Figures; lines with executions and events; drawdown, who earned what, and the result by instrument."""
+    asked, scope = view.query.get("range", ""), view.query.get("scope", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
-    return html.Div([figures(), html.Div([lines(chosen), drawdown(), by_symbol()], className="grid")])
+    chosen_scope = scope if scope in SCOPES else DEFAULT_SCOPE
+    boxes = [lines(chosen, chosen_scope), attribution(chosen_scope), drawdown(), by_symbol()]
+    return html.Div([figures(), html.Div(boxes, className="grid")])
 
 
 def figures() -> Element:
@@ -35,14 +39,39 @@ def figures() -> Element:
     )
 
 
-def lines(chosen: str) -> Element:
+def lines(chosen: str, scope: str) -> Element:
     return panel(
         "P&L",
         dcc.Store(id="pnl-range", data=chosen),
+        dcc.Store(id="pnl-scope", data=scope),
         graph("pnl-chart", "Net, realised and unrealised profit and fees", height=340, live="parts"),
         id="pnl-panel",
         topic="pnl",
-        actions=[choices("range", "Range", list(WORDS.items()), chosen)],
+        actions=[
+            choices("scope", "Scope", list(SCOPES.items()), scope),
+            choices("range", "Range", list(WORDS.items()), chosen),
+        ],
+    )
+
+
+def attribution(scope: str) -> Element:
+    """Since the books began, by the chosen scope."""
+    columns = [
+        Column(SCOPES[scope]),
+        Column("Net", number=True),
+        Column("Before fees", number=True, priority=2),
+        Column("Fees", number=True),
+        Column("Volume", number=True, priority=2),
+        Column("Fills", number=True, priority=2),
+        Column("Held now", number=True, priority=3),
+        Column("Net per volume", number=True, priority=3),
+    ]
+    return panel(
+        "Attribution",
+        table("attribution", "Result by scope since the books began", columns),
+        html.P("", className="hint row", **{"data-attribution": "note"}),
+        id="attribution",
+        topic="pnl",
     )
 
 

@@ -26,6 +26,10 @@ export function mountChart(host) {
   let last = 0;
   const add = (rows) => {
     if (!drawn(id)) return;
+    if (isCompared(id)) {
+      setText(byId(`${id}-summary`), comparison(id));
+      return;
+    }
     const row = rows.values().next().value;
     const passed = row ? row.at_ms - last : 0;
     if (passed >= range().step && !stale(row)) {
@@ -39,7 +43,7 @@ export function mountChart(host) {
   const toggle = host.querySelector("[data-table-of]");
   toggle.addEventListener("click", () => flip(id, toggle));
   const ends = [listen("pnl", add)];
-  if (host.dataset.live === "parts") ends.push(markFills(id));
+  if (host.dataset.live === "parts") ends.push(markFills(id), ...markEvents(id));
   return () => ends.forEach((end) => end());
 }
 
@@ -50,6 +54,10 @@ function markFills(id) {
     const fresh = seen === null ? [] : [...rows].filter(([key]) => !seen.has(key));
     seen = new Set(rows.keys());
     if (!fresh.length || !drawn(id)) return;
+    if (isCompared(id)) {
+      redraw(id); // its lines are valued at executions
+      return;
+    }
     const line = plot(id).data;
     const level = line[0].y[line[0].y.length - 1];
     for (const [, fill] of fresh) {
@@ -59,6 +67,28 @@ function markFills(id) {
       if (index >= 0) window.Plotly.extendTraces(plot(id), point, [index], 300);
     }
   });
+}
+
+/** Halts, deployments and incidents are marked by the server, which knows when they were: when one comes, draw again. */
+function markEvents(id) {
+  return ["halts", "deployments", "incidents"].map((topic) => {
+    let seen = null;
+    return listen(topic, (rows) => {
+      const now = [...rows].map(([key, row]) => `${key}:${row.observed_state || row.state}`).join();
+      if (seen !== null && seen !== now) redraw(id);
+      seen = now;
+    });
+  });
+}
+
+/** Whether the chart compares strategies or instruments, which have a line each. */
+const isCompared = (id) => id === "pnl-chart" && ["strategy", "instrument"].includes(asked("scope"));
+
+function comparison(id) {
+  const traces = plot(id).data.filter((trace) => trace.mode === "lines");
+  if (!traces.length) return "Nothing was traded in this range.";
+  const newest = traces.map((trace) => `${trace.name} ${signed(trace.y[trace.y.length - 1]).text}`);
+  return `${newest.join("; ")}. Since the books began, valued at each one's own executions.`;
 }
 
 /** A value out of a snapshot may be of a loop that stopped long ago: it is no new point. */
@@ -82,7 +112,7 @@ function extend(id, at, values, longest) {
 function redraw(id) {
   const store = id === "overview-chart" ? "overview-range" : "pnl-range";
   const range = id === "overview-chart" ? DEFAULT : asked("range") || DEFAULT;
-  window.dash_clientside.set_props(store, { data: range });
+  window.dash_clientside?.set_props(store, { data: range });
 }
 
 /** Newest, lowest and highest of the first line. */
@@ -125,5 +155,17 @@ export function mountRange(group) {
   choose(group, current, (range) => {
     keep("range", range);
     window.dash_clientside.set_props("pnl-range", { data: range });
+  });
+}
+
+const SCOPES = ["desk", "strategy", "instrument", "venue"];
+
+/** The scope of the P&L page: kept in the address, told to Dash and to the attribution beside it. */
+export function mountScope(group) {
+  const current = SCOPES.includes(asked("scope")) ? asked("scope") : SCOPES[0];
+  choose(group, current, (scope) => {
+    keep("scope", scope);
+    window.dash_clientside.set_props("pnl-scope", { data: scope });
+    window.dispatchEvent(new CustomEvent("gekko:scope", { detail: scope }));
   });
 }

@@ -1,7 +1,8 @@
 // Which function gives life to which `data-widget`.
 
 import { mountAuditEntries, mountAuditExport, mountAuditFilters, mountAuditProof, mountCheckpoints } from "./audit.js";
-import { mountChart, mountRange } from "./chart.js";
+import { mountAttribution } from "./attribution.js";
+import { mountChart, mountRange, mountScope } from "./chart.js";
 import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses } from "./desk.js";
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
 import { mountKpis } from "./kpis.js";
@@ -10,6 +11,7 @@ import { mountPnlBySymbol, mountPositions } from "./positions.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
 
 export const WIDGETS = {
+  attribution: mountAttribution,
   "audit-checkpoints": mountCheckpoints,
   "audit-entries": mountAuditEntries,
   "audit-export": mountAuditExport,
@@ -32,6 +34,7 @@ export const WIDGETS = {
   "recent-fills": mountRecentFills,
   "recent-orders": mountRecentOrders,
   range: mountRange,
+  scope: mountScope,
   sessions: mountSessions,
   tokens: mountTokens,
 };
