@@ -121,7 +121,7 @@ async def test_subscribes_follows_book_and_trades_and_repeats_nothing(fake: Fake
         (1001, 10_002, 50_000_000, Side.BUY)
     ]
     assert not desk.view.gate.counters
-    assert len(desk.tape) == desk.client.stats.frames
+    assert len(desk.tape) == desk.client.stats.frames + 1, "the tape also tells where a connection begins"
 
 
 async def test_lost_message_voids_the_book_and_connects_again_at_once(fake: FakeCoinbase) -> None:

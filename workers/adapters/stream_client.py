@@ -25,6 +25,7 @@ from workers.adapters.binance.connection import direct_connection
 from workers.adapters.binance.market_client import ClientStats, EventHandler, FrameTimes, Tee
 from workers.adapters.frame_errors import FrameError, SequenceGap
 from workers.adapters.polling import Poller
+from workers.adapters.recording import connected_marker
 from workers.adapters.rest_reader import LOOPBACK_HOSTS
 from workers.engine.events import BookDelta, FeedStatus, MarketEvent
 from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
@@ -43,7 +44,10 @@ class FeedDecoder(Protocol):
 class Subscription(Protocol):
     """What a venue wants to be told."""
 
-    symbols: Sequence[str]
+    @property
+    def symbols(self) -> Sequence[str]:
+        """Instruments that the connection feeds."""
+        ...
 
     def opening(self) -> Sequence[str]:
         """Messages after connecting; made anew each time, since some are signed with the time."""
@@ -143,6 +147,8 @@ class StreamClient:
                 self.stats.connects += 1
                 self.stats.connected = True
                 self._policy.opened(asyncio.get_running_loop().time())
+                if self._tee is not None:
+                    self._tee(self._clock_ns(), connected_marker(self.config.url), "")
                 for message in self._subscription.opening():
                     await socket.send(message)
                 return await self._watch(socket)

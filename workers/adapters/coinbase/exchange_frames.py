@@ -132,7 +132,8 @@ class ExchangeDecoder:
 
     def _snapshot(self, product: Product, message: Message, ts_recv: int) -> BookSnapshot:
         """The whole book, which carries no time of its own."""
-        product.last_id += 1
+        # A book that is asked for again replaces none that is in sync: the updates after it must follow both.
+        product.last_id = product.last_id or 1
         product.changed_at = 0
         ticks, lots = product.ticks, product.resting
         bids, asks = ([(ticks[p], lots[q]) for p, q in side] for side in (message.bids, message.asks))

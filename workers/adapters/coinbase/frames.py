@@ -173,9 +173,10 @@ class AdvancedTradeDecoder:
         product = self._product(event.product_id)
         bids, asks = product.sides(event.updates)
         if event.type == "snapshot":
-            product.last_id = number + 1
+            # A book that is asked for again replaces none that is in sync: the updates after it must follow both.
+            product.last_id = last_id = product.last_id or number + 1
             return BookSnapshot(
-                symbol=product.symbol, ts_event=at, ts_recv=ts_recv, last_id=number + 1, bids=bids, asks=asks
+                symbol=product.symbol, ts_event=at, ts_recv=ts_recv, last_id=last_id, bids=bids, asks=asks
             )
         if event.type != "update":
             raise FrameError(Rejection.SCHEMA, product.symbol, f"expected snapshot or update, was {event.type!r:.20}")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, unquote
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -158,6 +157,8 @@ class Store:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows of a DuckDB query over the views ``bars``, ``trades`` and ``quotes``; prices are exact decimals."""
+        import duckdb  # noqa: PLC0415 - heavy, and only queries need it
+
         with duckdb.connect() as connection:
             for kind in Kind:
                 connection.execute(self._view(kind))

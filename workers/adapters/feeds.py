@@ -1,0 +1,127 @@
+"""Any venue's public feed by its code, for whoever only listens: the recorder, and tools."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from workers.adapters.binance.exchange_info import decode_exchange_info
+from workers.adapters.binance.exchange_info import instruments as binance_instruments
+from workers.adapters.binance.market_client import ClientConfig, ClientStats, EventHandler, MarketClient, Tee
+from workers.adapters.coinbase import products
+from workers.adapters.coinbase.exchange_frames import ExchangeDecoder
+from workers.adapters.coinbase.frames import AdvancedTradeDecoder
+from workers.adapters.coinbase.subscription import AdvancedTradeSubscription, ExchangeSubscription
+from workers.adapters.frame_errors import FrameError
+from workers.adapters.rest_reader import RestError, RestReader
+from workers.adapters.stream_client import FeedDecoder, StreamClient, StreamConfig, Subscription
+from workers.engine.instruments import GridError, Instrument
+from workers.engine.market.reconnect import ReconnectConfig
+from workers.engine.market.venues import VenueRules, rules_of
+
+BINANCE_LIKE: Final = ("paper", "binanceus")
+STREAMED: Final = (*BINANCE_LIKE, "coinbase", "coinbaseexchange")
+ZERO: Final = Decimal(0)
+
+
+class FeedProblem(RuntimeError):
+    """A feed that cannot be had; the message says why and what to do."""
+
+
+class Endpoints(NamedTuple):
+    """Where a venue is."""
+
+    rest: str
+    stream: str
+
+
+class Feed(NamedTuple):
+    """A feed that is ready: ``run`` it until cancelled."""
+
+    run: Callable[[], Coroutine[Any, Any, None]]
+    stats: ClientStats
+    url: str
+
+
+def endpoints(rules: VenueRules, rest: str = "", stream: str = "") -> Endpoints:
+    """The given addresses, else the venue's own."""
+    return Endpoints((rest or rules.rest_url).rstrip("/"), (stream or rules.stream_url).rstrip("/"))
+
+
+async def listed(venue: str, symbols: Sequence[str], where: Endpoints) -> dict[str, Instrument]:
+    """Instruments from the venue's public list, with fees of zero. Raises FeedProblem."""
+    if venue not in STREAMED:
+        raise FeedProblem(f"expected a venue among {', '.join(STREAMED)}, was {venue!r}")
+    paths = {"coinbase": "/api/v3/brokerage/market/products", "coinbaseexchange": "/products"}
+    try:
+        async with RestReader(where.rest) as rest:
+            raw = await rest.get(paths.get(venue, "/api/v3/exchangeInfo"), {}, 20)
+        if venue == "coinbase":
+            return products.advanced(raw, venue=venue, symbols=symbols, maker_fee=ZERO, taker_fee=ZERO)
+        if venue == "coinbaseexchange":
+            return products.exchange(raw, venue=venue, symbols=symbols, maker_fee=ZERO, taker_fee=ZERO)
+        info = decode_exchange_info(raw)
+        wanted = symbols or [one.symbol for one in info.symbols]
+        return binance_instruments(info, venue=venue, symbols=wanted, maker_fee=ZERO, taker_fee=ZERO)
+    except (RestError, GridError, msgspec.DecodeError) as error:
+        raise FeedProblem(f"instruments of {venue} from {where.rest}: {error}") from error
+
+
+def open_feed(
+    venue: str,
+    instruments: Sequence[Instrument],
+    where: Endpoints,
+    *,
+    on_event: EventHandler,
+    wants_snapshot: Callable[[str], bool],
+    on_refused: Callable[[FrameError], None],
+    tee: Tee | None = None,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> Feed:
+    """A client for the venue's own protocol and rules. Raises FeedProblem for a venue that has none here."""
+    rules = rules_of(venue)
+    if venue in BINANCE_LIKE:
+        config = ClientConfig(
+            stream_url=where.stream,
+            rest_url=where.rest,
+            session_status=venue == "paper",
+            max_age_s=rules.reconnect_after_s,
+            weight_limit=rules.rate.limit * 8 // 10,
+        )
+        client = MarketClient(
+            instruments,
+            config,
+            on_event=on_event,
+            wants_snapshot=wants_snapshot,
+            on_refused=on_refused,
+            tee=tee,
+            clock_ns=clock_ns,
+        )
+        return Feed(client.run, client.stats, where.stream)
+    symbols = [one.symbol for one in instruments]
+    decoder, subscription = _coinbase(venue, instruments, symbols)
+    stream = StreamClient(
+        StreamConfig(url=where.stream, patience=ReconnectConfig(max_age_s=rules.reconnect_after_s)),
+        subscription,
+        decoder,
+        on_event=on_event,
+        wants_snapshot=wants_snapshot,
+        on_refused=on_refused,
+        tee=tee,
+        clock_ns=clock_ns,
+    )
+    return Feed(stream.run, stream.stats, where.stream)
+
+
+def _coinbase(
+    venue: str, instruments: Sequence[Instrument], symbols: Sequence[str]
+) -> tuple[FeedDecoder, Subscription]:
+    if venue == "coinbase":
+        return AdvancedTradeDecoder(instruments), AdvancedTradeSubscription(symbols)
+    if venue == "coinbaseexchange":
+        return ExchangeDecoder(instruments), ExchangeSubscription(symbols)
+    raise FeedProblem(f"expected a venue among {', '.join(STREAMED)}, was {venue!r}")
