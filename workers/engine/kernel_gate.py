@@ -166,7 +166,8 @@ class KernelGate(KernelLife):
         if not markets:
             return
         as_of = min(market.bar_end for market in markets)
-        if risk.var is not None and as_of - risk.var.as_of < optional.var_max_age_ns // REFRESHES_PER_AGE:
+        known = risk.var is not None and set(risk.var.symbols) == {market.symbol for market in markets}
+        if known and risk.var is not None and as_of - risk.var.as_of < optional.var_max_age_ns // REFRESHES_PER_AGE:
             return
         risk.var = from_closes(
             {market.symbol: market.closes for market in markets},
