@@ -25,7 +25,7 @@ from workers.engine.instruments import GridError, Instrument
 Ints = NDArray[np.int64]
 PRICES: Final = ("open", "high", "low", "close")
 TIME_NAMES: Final = ("timestamp", "time", "date", "datetime", "open_time", "start", "ts", "gmt time", "date_time")
-QUOTES: Final = ("USDT", "USDC", "BUSD", "USD", "EUR", "GBP", "JPY", "BTC", "ETH")
+QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "BTC", "ETH")
 MOST_DECIMALS: Final = 8
 
 
@@ -181,7 +181,7 @@ def _numbers(column: pd.Series, what: str, name: str) -> NDArray[np.float64]:
     bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if bad.size:
         row = int(bad[0])
-        raise BacktestError(f"{name} row {row + 1}: expected finite positive {what}, was {column.iloc[row]!r}")
+        raise BacktestError(f"{name} row {row + 1}: expected finite positive {what}, was {column.iloc[row]}")
     return values
 
 

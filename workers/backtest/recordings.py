@@ -29,6 +29,7 @@ LISTED: Final[dict[str, tuple[str, str, str, str]]] = {
 """Base, quote, tick and lot of the instruments whose recordings need no further word."""
 _NAME: Final = re.compile(r"^([a-zA-Z0-9]+)_")
 
+AT_ONCE: Final = 4096
 BYTES_PER_EVENT: Final = 31
 """A rough guess of a zipped frame's size, for progress bars."""
 
@@ -44,6 +45,7 @@ class Recorded:
     def __iter__(self) -> Iterator[MarketEvent]:
         frames, symbol = FrameDecoder([self.instrument]), self.instrument.symbol
         decode, self.refused = frames.decode, 0
+        ready: list[MarketEvent] = []
         with _opened(self.path) as file:
             for number, line in enumerate(file, 1):
                 gap = line.find(b" ")
@@ -56,7 +58,12 @@ class Recorded:
                     raise BacktestError(f"{self.path.name} line {number}: expected '<ns> <json>', was {line[:40]!r}")
                 else:
                     if event is not None:
-                        yield event
+                        ready.append(event)
+                # Many at once: decoding and trading in turns would push each other out of the processor's caches.
+                if len(ready) >= AT_ONCE:
+                    yield from ready
+                    ready.clear()
+            yield from ready
 
 
 class _Merged:

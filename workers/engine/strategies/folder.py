@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import zlib
 from pathlib import Path
 from traceback import extract_tb
 from typing import Final
@@ -40,7 +41,7 @@ def load(places: str) -> tuple[str, ...]:
 
 
 def _run(file: Path) -> None:
-    module_name = PREFIX + file.stem
+    module_name = f"{PREFIX}{file.stem}_{zlib.crc32(str(file.resolve()).encode()):08x}"
     if module_name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(module_name, file)
@@ -57,4 +58,5 @@ def _run(file: Path) -> None:
         )
         raise StrategyError(f"{file}{line}: {type(error).__name__}: {error}") from error
     if names() == known:
+        del sys.modules[module_name]
         raise StrategyError(f"{file} registers no strategy; decorate the class with @register(name, Params)")
