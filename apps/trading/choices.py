@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from workers.engine.execution.conditional_types import ConditionalStatus
+from workers.engine.vocabulary import OPEN_STATUSES
 from workers.engine.vocabulary import FeedState as EngineFeedState
 from workers.engine.vocabulary import OrderStatus as EngineOrderStatus
 from workers.engine.vocabulary import TradingState as EngineTradingState
@@ -28,6 +30,12 @@ class ResumeState(models.TextChoices):
     SUPERSEDED = "superseded", "Superseded"
 
 
-ORDER_STATUSES = [(status.value, status.value.replace("_", " ").capitalize()) for status in EngineOrderStatus]
+HELD_STATUSES = [status for status in ConditionalStatus if status.is_live]
+"""What only a conditional order can be: it waits in the kernel, or works through the orders that it released."""
+ORDER_STATUSES = [
+    (status.value, status.value.replace("_", " ").capitalize()) for status in (*EngineOrderStatus, *HELD_STATUSES)
+]
+STILL_OPEN = frozenset(status.value for status in (*OPEN_STATUSES, *HELD_STATUSES))
+"""Statuses of an order that may still do something."""
 TRADING_STATES = [(state.value, state.value.capitalize()) for state in EngineTradingState]
 FEED_STATES = [(state.value, state.value.capitalize()) for state in EngineFeedState]

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.core.money import plain
+from apps.trading.choices import STILL_OPEN
 from apps.trading.domain.positions import per_unit, unrealised
 from apps.trading.domain.signals import reason_text
 from apps.trading.models import (
@@ -21,7 +22,6 @@ from apps.trading.models import (
     ResumeRequest,
     TradingControl,
 )
-from workers.engine.vocabulary import OrderStatus
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -45,7 +45,7 @@ def order_row(order: Order) -> dict[str, Any]:
         "order_type": order.order_type,
         "tif": order.tif,
         "status": order.status,
-        "open": OrderStatus(order.status).is_open,
+        "open": order.status in STILL_OPEN,
         "quantity": plain(order.quantity),
         "price": amount(order.price),
         "filled_quantity": plain(order.filled_quantity),
@@ -64,6 +64,13 @@ def order_row(order: Order) -> dict[str, Any]:
         "created_at": stamp(order.created_at),
         "updated_at": stamp(order.updated_at),
         "ended_at": stamp(order.ended_at),
+        "trigger_price": amount(order.trigger_price),
+        "expires_at": stamp(order.expires_at),
+        "emulated": bool(order.emulated),
+        "emulated_why": order.emulated,
+        "origin": order.origin,
+        "group": order.group,
+        "replaces": order.replaces,
         "version": order.version,
     }
 

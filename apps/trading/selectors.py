@@ -14,6 +14,7 @@ from apps.core.errors import NotFound
 from apps.core.money import plain
 from apps.policies import selectors as policies
 from apps.trading import rows
+from apps.trading.choices import STILL_OPEN
 from apps.trading.domain import trace
 from apps.trading.models import (
     Balance,
@@ -31,7 +32,7 @@ from apps.trading.models import (
     TradingControl,
     Venue,
 )
-from workers.engine.vocabulary import OPEN_STATUSES, OrderStatus
+from workers.engine.vocabulary import OrderStatus
 
 MAX_POINTS: Final = 1500
 SNAPSHOT_ROWS: Final = 200
@@ -101,7 +102,7 @@ def orders(venue: str | None = None, *, open_only: bool = False) -> QuerySet[Ord
     if venue is not None:
         found = found.filter(venue_id=venue)
     if open_only:
-        found = found.filter(status__in=[status.value for status in OPEN_STATUSES])
+        found = found.filter(status__in=STILL_OPEN)
     return found.order_by("-created_at", "-id")
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
-from apps.trading.choices import ORDER_STATUSES, OrderSide
+from apps.trading.choices import ORDER_STATUSES, STILL_OPEN, OrderSide
 from apps.trading.models import Fill, Halt, Order, Position
-from workers.engine.vocabulary import OPEN_STATUSES
 
-_OPEN = [status.value for status in OPEN_STATUSES]
+_OPEN = sorted(STILL_OPEN)
 
 
 class OrderFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
@@ -22,7 +21,7 @@ class OrderFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter shi
 
     class Meta:
         model = Order
-        fields = ["symbol", "run_id"]
+        fields = ["symbol", "run_id", "origin", "group"]
 
     def is_open(self, queryset: QuerySet[Order], name: str, value: bool) -> QuerySet[Order]:  # noqa: ARG002 - django-filter's signature
         return queryset.filter(status__in=_OPEN) if value else queryset.exclude(status__in=_OPEN)

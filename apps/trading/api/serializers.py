@@ -67,6 +67,13 @@ class OrderSerializer(Base):
     created_at = at()
     updated_at = at()
     ended_at = at(null=True)
+    trigger_price = amount(null=True)
+    expires_at = at(null=True)
+    emulated = serializers.BooleanField(help_text="True when the kernel does in the venue's place what the type asks.")
+    emulated_why = serializers.CharField()
+    origin = serializers.CharField(help_text="The conditional order that released it, or the entry that it closes.")
+    group = serializers.CharField(help_text="Conditional orders of one group exclude each other.")
+    replaces = serializers.CharField(help_text="Client id of the order whose place it took.")
     version = serializers.IntegerField()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:

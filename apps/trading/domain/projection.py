@@ -10,14 +10,14 @@ from typing import Any
 
 import msgspec
 
-from apps.trading.domain import signals
+from apps.trading.domain import conditionals, signals
 from apps.trading.domain.states import ZERO, EquityState, FillState, OrderState, PositionState, Signal, at, short
 from workers.engine import events as ev
 from workers.engine.accounting.funding import settlement_key
 from workers.engine.accounting.line import Line
 from workers.engine.execution.orders import ENDED, Report
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument, atoms, from_atoms, from_money
-from workers.engine.vocabulary import OrderStatus, OrderType, Side, TradingState
+from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 
 class ProjectionError(ValueError):
@@ -72,6 +72,8 @@ class Books:
     feeds: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
     reconciliations: list[tuple[int, ev.ReconciliationDone]] = field(default_factory=list)
     states: list[StateChange] = field(default_factory=list)
+    scopes: list[tuple[int, ev.ScopeStateChanged]] = field(default_factory=list)
+    """Halts by scope with the record's number."""
     limits: ev.LimitsActivated | None = None
     session: ev.SessionOpened | None = None
     changed_orders: dict[str, None] = field(default_factory=dict)
@@ -185,6 +187,15 @@ def _state_changed(books: Books, event: ev.TradingStateChanged) -> None:
     books.signal(signals.of_state(books.venue, event))
 
 
+def _scope_changed(books: Books, event: ev.ScopeStateChanged) -> None:
+    books.scopes.append((books.seq, event))
+    books.signal(signals.of_scope(books.venue, event))
+
+
+def _of_the_loop(books: Books, event: ev.JournalEvent) -> None:
+    """What only the loop itself needs after a restart; the journal keeps it, and no row."""
+
+
 def _limits_activated(books: Books, event: ev.LimitsActivated) -> None:
     books.limits = event
 
@@ -223,6 +234,7 @@ def _order_denied(books: Books, event: ev.OrderDenied) -> None:
         run_id=event.run_id,
         reasons=[reason.value for reason in event.reasons],
         decision=event.inputs,
+        origin=event.conditional_id,
         created_at=at(event.ts),
         updated_at=at(event.ts),
         last_seq=books.seq,
@@ -247,7 +259,7 @@ def _order_intended(books: Books, event: ev.OrderIntended) -> None:
         symbol=event.symbol,
         side=event.side.name,
         order_type=event.order_type.value,
-        tif=event.tif.value,
+        tif=TimeInForce.GTD.value if event.expires_at else event.tif.value,
         status=OrderStatus.INTENT.value,
         quantity=instrument.quantity(event.lots),
         price=instrument.price(event.price) if event.price else None,
@@ -260,6 +272,10 @@ def _order_intended(books: Books, event: ev.OrderIntended) -> None:
         epoch=event.epoch,
         decision=event.decision,
         stages=dict(event.stages),
+        expires_at=at(event.expires_at) if event.expires_at else None,
+        emulated=short(event.emulated),
+        origin=event.conditional_id,
+        replaces=event.replaces,
         created_at=at(event.ts),
         updated_at=at(event.ts),
         last_seq=books.seq,
@@ -438,6 +454,9 @@ _HANDLERS: dict[type, Callable[[Books, Any], None]] = {
     ev.RunStarted: _run_started,
     ev.RunStopped: _run_stopped,
     ev.TradingStateChanged: _state_changed,
+    ev.ScopeStateChanged: _scope_changed,
+    ev.ScopesMarked: _of_the_loop,
+    ev.OverridesActivated: _of_the_loop,
     ev.LimitsActivated: _limits_activated,
     ev.BalanceAdopted: _balance_adopted,
     ev.OrderDenied: _order_denied,
@@ -451,6 +470,7 @@ _HANDLERS: dict[type, Callable[[Books, Any], None]] = {
     ev.CancelRequested: _cancel_requested,
     ev.OrderEnded: _order_ended,
     ev.FundingSettled: _funding_settled,
+    **conditionals.HANDLERS,
     ev.Marked: _marked,
     ev.FeedChanged: _feed_changed,
     ev.ReconciliationDone: _reconciled,

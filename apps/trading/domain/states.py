@@ -58,6 +58,12 @@ class OrderState:
     stages: dict[str, int] = field(default_factory=dict)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     ended_at: datetime | None = None
+    trigger_price: Decimal | None = None
+    expires_at: datetime | None = None
+    emulated: str = ""
+    origin: str = ""
+    group: str = ""
+    replaces: str = ""
     version: int = 0
 
     def note(self, seq: int, ts: int, *, report: Report | None = None, detail: str = "", what: str = "") -> None:

@@ -44,6 +44,18 @@ class Order(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    trigger_price = exact_or_none()
+    """Price that a conditional order waits for."""
+    expires_at = models.DateTimeField(null=True)
+    """When the kernel ends it (GTD and day orders)."""
+    emulated = models.CharField(max_length=500, blank=True, default="")
+    """What the kernel does of it in the venue's place, and why; empty when all is native."""
+    origin = models.CharField(max_length=64, blank=True, default="")
+    """The conditional order that released it, or the entry whose fills a bracket's exit closes."""
+    group = models.CharField(max_length=64, blank=True, default="")
+    """Conditional orders of one group exclude each other."""
+    replaces = models.CharField(max_length=64, blank=True, default="")
+    """Order whose place it took."""
     last_seq = models.BigIntegerField()
     version = models.IntegerField()
 
@@ -53,6 +65,7 @@ class Order(models.Model):
             models.Index(fields=["venue", "-created_at"], name="order_newest"),
             models.Index(fields=["venue", "status"], name="order_status"),
             models.Index(fields=["run_id"], name="order_run"),
+            models.Index(fields=["origin"], name="order_origin"),
         ]
 
     def __str__(self) -> str:

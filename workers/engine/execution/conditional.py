@@ -209,7 +209,10 @@ class Conditionals:
         for order in self._held.of(symbol).values():
             if order.expires_at:
                 self.due = min(self.due, order.expires_at)
-        self._work(self._desk.markets[symbol])
+        market = self._desk.markets[symbol]
+        if market.reference and self._trusted(market, market.reference_ts):
+            self._last[symbol] = (market.session_id, market.reference)
+        self._work(market)
 
     def on_report(self, event: JournalEvent) -> None:
         """Something happened to an order, and the books have it."""
@@ -243,11 +246,6 @@ class Conditionals:
         ends += [held.expires_at for held in self._live()]
         ends += [self._retry.get(held.client_id, 0) for held in self._live()]
         self.due = min((end for end in ends if end > now), default=NEVER)
-
-    def watch(self, expires_at: int) -> None:
-        """An order leaves that has an end."""
-        if expires_at:
-            self.due = min(self.due, expires_at)
 
     def cancel(self, client_id: str, reason: str) -> bool:
         """End a conditional order and ask for the cancel of what it released; False when none lives by this id."""
@@ -370,15 +368,16 @@ class Conditionals:
         resting = order.kind is ConditionalKind.LIMIT
         if not resting and (order.status is not ConditionalStatus.TRIGGERED or budget.working):
             return
-        lots = budget.left
+        lots = whole = budget.left
         if order.reduce_only:
             line = self._desk.books.lines[order.symbol]
             working = line.open_sell if order.side is Side.SELL else line.open_buy
+            whole = min(lots, self._reducible(order))
             lots = min(lots, self._reducible(order) - working)
         if lots <= 0 or self._waits(order):
             return
         if self._too_small(order, lots):
-            if not (resting or budget.entry_open):
+            if self._too_small(order, whole) and not (resting or budget.entry_open):
                 self._finish(order, f"the venue takes no order of {lots} lots")
             return
         if len(order.children) >= MAX_CHILDREN:
@@ -444,7 +443,9 @@ class Conditionals:
     # -- reduce-only
 
     def on_intent(self, intent: OrderIntended) -> None:
-        """An order leaves: with it, orders that may only reduce must still fit into the position."""
+        """An order leaves: note its end; with it, orders that may only reduce must still fit into the position."""
+        if intent.expires_at:
+            self.due = min(self.due, intent.expires_at)
         self._guard(self._desk.books.lines[intent.symbol])
 
     def _guard(self, line: Line) -> None:
