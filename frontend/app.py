@@ -13,7 +13,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils.safestring import mark_safe
 
-from frontend import charts, pages
+from frontend import charts, pages, risk_charts
 from frontend.backend import DjangoDashServer
 from frontend.elements import Element, dcc, html
 from frontend.frame import frame_of
@@ -89,3 +89,4 @@ def register(app: GekkoDash) -> None:
         return pages.render(current_request(), path or "/", search or "")
 
     charts.register(app)
+    risk_charts.register(app)

@@ -40,6 +40,14 @@ class ComponentRow(Base):
     alone = amount()
 
 
+class HeldRow(Base):
+    """Every instrument that the report has a price of, flat ones too."""
+
+    symbol = serializers.CharField()
+    quantity = amount()
+    mark = amount()
+
+
 class ConcentrationRow(Base):
     herfindahl = amount()
     effective = amount()
@@ -117,6 +125,7 @@ class RiskReportSerializer(Base):
     breach = serializers.BooleanField(allow_null=True)
     methods = MethodRow(many=True)
     components = ComponentRow(many=True)
+    holdings = HeldRow(many=True)
     exposure = ExposureRow()
     stress = StressRow(many=True)
     backtest = BacktestRow()

@@ -233,6 +233,10 @@ def assess(inputs: Inputs, settings: Settings) -> dict[str, Any]:
         "step_var": None,
         "methods": [],
         "components": [],
+        "holdings": [
+            {"symbol": one.symbol, "quantity": f"{one.quantity.normalize():f}", "mark": f"{one.mark.normalize():f}"}
+            for one in inputs.holdings
+        ],
         "exposure": plain_exposure(held),
         "stress": [_stress_row(one) for one in stresses(inputs, model, settings)],
     }

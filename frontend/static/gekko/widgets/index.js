@@ -8,7 +8,10 @@ import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incid
 import { mountKpis } from "./kpis.js";
 import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
 import { mountPnlBySymbol, mountPositions } from "./positions.js";
+import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStress, mountVarLimit, mountVarMethods } from "./risk.js";
+import { mountRiskChart } from "./risk-chart.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
+import { mountWhatIf } from "./what-if.js";
 
 export const WIDGETS = {
   attribution: mountAttribution,
@@ -18,7 +21,10 @@ export const WIDGETS = {
   "audit-filters": mountAuditFilters,
   "audit-proof": mountAuditProof,
   chart: mountChart,
+  components: mountComponents,
+  coverage: mountCoverage,
   deployment: mountDeployment,
+  exposure: mountExposure,
   factors: mountFactors,
   fleet: mountFleet,
   "incident-detail": mountIncidentDetail,
@@ -34,7 +40,13 @@ export const WIDGETS = {
   "recent-fills": mountRecentFills,
   "recent-orders": mountRecentOrders,
   range: mountRange,
+  "risk-chart": mountRiskChart,
+  "risk-kpis": mountRiskKpis,
   scope: mountScope,
   sessions: mountSessions,
+  stress: mountStress,
   tokens: mountTokens,
+  "var-limit": mountVarLimit,
+  "var-methods": mountVarMethods,
+  "what-if": mountWhatIf,
 };

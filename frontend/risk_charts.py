@@ -1,0 +1,105 @@
+"""Charts of the risk page: value at risk against its limit, and each step's result against what was foreseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from dash import Input, Output
+from django.conf import settings
+
+from apps.core.api.context import context_of
+from apps.trading import selectors, selectors_risk
+from frontend.figures import ACCENT, AMBER, RED, TEAL, VIOLET
+from frontend.requests import current_request
+
+POINTS: Final = 600
+LEAST_GAP: Final = timedelta(minutes=5)
+AXIS: Final = {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,140,155,0.18)"}
+Column = list[float | None]
+
+
+def register(app: Any) -> None:
+    """``var-range`` changes with every new report; the server then draws both again."""
+    both = Output("var-chart", "figure"), Output("breach-chart", "figure")
+    app.callback(*both, Input("var-range", "data"))(draw)
+
+
+def draw(_version: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    ctx = context_of(current_request())
+    selectors.may_view(ctx, "risk_history")
+    series = selectors_risk.history(settings.GEKKO_VENUE_NAME, start=None, end=ctx.now(), points=POINTS)
+    return against_limit(series), against_results(series)
+
+
+def against_limit(series: Mapping[str, Any]) -> dict[str, Any]:
+    """Value at risk, shortfall and limit. A report without a number is a gap."""
+    parts = (("Value at risk", "var", ACCENT), ("Shortfall", "es", VIOLET), ("Limit", "var_limit", AMBER))
+    columns = [(title, numbers(series[name]), colour) for title, name, colour in parts]
+    shown = [part for part in columns if part[0] != "Limit" or any(value is not None for value in part[1])]
+    return {"data": [line(series["at"], *part) for part in shown], "layout": layout()}
+
+
+def against_results(series: Mapping[str, Any]) -> dict[str, Any]:
+    """What was foreseen at most to be lost in a step, the step's result, and a cross where it was worse."""
+    # A report's result belongs to what the report before it foresaw.
+    before: Column = [None, *numbers(series["step_var"])[:-1]] if series["at"] else []
+    foreseen: Column = [None if value is None else -value for value in before]
+    broken = [i for i, hit in enumerate(series["breach"]) if hit]
+    marks = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Breaches",
+        "x": [series["at"][i] for i in broken],
+        "y": [float(series["pnl"][i]) for i in broken],
+        "hovertemplate": "%{y:,.2f}<extra>Breach</extra>",
+        "marker": {"symbol": "x", "size": 8, "color": RED},
+    }
+    lines = [
+        line(series["at"], "Result", numbers(series["pnl"]), TEAL),
+        line(series["at"], "Foreseen at worst", foreseen, AMBER),
+    ]
+    return {"data": [*lines, marks], "layout": layout()}
+
+
+def numbers(texts: Sequence[str | None]) -> Column:
+    return [None if text is None else float(text) for text in texts]
+
+
+def line(at: Sequence[str], name: str, values: Column, colour: str) -> dict[str, Any]:
+    """A line with a hole where no report came for five minutes."""
+    times, points = list[str](), list[float | None]()
+    for (one, two), value in zip(pairwise([*at, ""]), values, strict=True):
+        times.append(one)
+        points.append(value)
+        if two and datetime.fromisoformat(two) - datetime.fromisoformat(one) > LEAST_GAP:
+            times.append((datetime.fromisoformat(one) + LEAST_GAP).isoformat())
+            points.append(None)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": times,
+        "y": points,
+        "connectgaps": False,
+        "line": {"color": colour, "width": 1.6},
+        "hovertemplate": f"%{{y:,.2f}}<extra>{name}</extra>",
+    }
+
+
+def layout() -> dict[str, Any]:
+    return {
+        "autosize": True,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "font": {"family": "inherit", "size": 11, "color": "#8792a2"},
+        "hovermode": "x unified",
+        "uirevision": "kept",
+        "showlegend": True,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "xaxis": {**AXIS, "type": "date", "showgrid": False},
+        "yaxis": {**AXIS, "tickformat": ",.2f", "nticks": 5, "side": "right"},
+    }
