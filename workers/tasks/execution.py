@@ -10,6 +10,7 @@ from typing import Any
 from controlplane.celery import app
 from workers.live.execution.desired import look
 from workers.live.execution.process import process
+from workers.live.risk_var import bring
 from workers.live.risk_what_if import answer
 
 ANSWER_S = 10.0
@@ -65,3 +66,9 @@ def status() -> dict[str, Any]:
 def what_if(orders: list[dict[str, Any]]) -> dict[str, Any]:
     """What the gate says of orders that nobody sends."""
     return answer(process().host, orders, ANSWER_S)
+
+
+@app.task(name="gekko.execution.take_var")  # type: ignore[untyped-decorator]  # celery has no types
+def take_var(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Give the gate the covariance of the newest risk report; the next minute brings another."""
+    return bring(process().host, snapshot, ANSWER_S)

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from apps.core import outbox
 from apps.core.context import Context
+from apps.core.dispatch import send_after_commit
 from apps.trading.domain import risk as rules
 from apps.trading.models import RiskBasis, RiskReport
 from apps.trading.rows_risk import report_row
@@ -74,5 +75,7 @@ def record_report(
         },
     )
     RiskReport.objects.filter(venue=venue, at__lt=at - KEPT).delete()
+    if snapshot is not None:
+        send_after_commit("gekko.execution.take_var", snapshot=msgspec.to_builtins(snapshot))
     outbox.publish(ctx, topic="risk_report", kind="risk.reported", key=venue.name, data=report_row(made))
     return made
