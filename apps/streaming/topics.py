@@ -18,6 +18,7 @@ from apps.incidents import selectors as incidents
 from apps.policies import rows as policy_rows
 from apps.policies import selectors as policies
 from apps.trading import selectors as trading
+from apps.trading import selectors_parents as trading_parents
 from apps.trading import selectors_risk as trading_risk
 
 LAST: Final = "gekko:last:"
@@ -78,6 +79,8 @@ TOPICS: Final[dict[str, Topic]] = {
         *(Topic(name, _VIEW, False, _last_values(name)) for name in ("pnl", "positions", "feed", "latency", "risk")),
         Topic("system", _VIEW, False, _heartbeats),
         *(Topic(name, _VIEW, True, _trading(name)) for name in ("orders", "fills", "halts")),
+        Topic("parents", _VIEW, True, lambda: trading_parents.snapshot(settings.GEKKO_VENUE_NAME)),
+        Topic("parent_progress", _VIEW, False, _last_values("parent_progress")),
         Topic("risk_report", _VIEW, True, lambda: trading_risk.snapshot(settings.GEKKO_VENUE_NAME)),
         Topic("incidents", Capability.INCIDENT_VIEW, True, incidents.snapshot),
         Topic(

@@ -24,6 +24,12 @@ class OrderAdmin(TradingRecords):
     list_filter = ["status", "symbol", "venue"]
 
 
+@admin.register(models.ParentOrder)
+class ParentOrderAdmin(TradingRecords):
+    list_display = ["parent_id", "symbol", "side", "quantity", "algorithm", "status", "requested_at"]
+    list_filter = ["status", "algorithm", "venue"]
+
+
 @admin.register(models.Fill)
 class FillAdmin(TradingRecords):
     list_display = ["trade_id", "symbol", "side", "quantity", "price", "executed_at"]

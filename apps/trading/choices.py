@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from workers.engine.execution.conditional_types import ConditionalStatus
+from workers.engine.execution.parent import ParentStatus as EngineParentStatus
 from workers.engine.vocabulary import OPEN_STATUSES
 from workers.engine.vocabulary import FeedState as EngineFeedState
 from workers.engine.vocabulary import OrderStatus as EngineOrderStatus
@@ -37,5 +38,9 @@ ORDER_STATUSES = [
 ]
 STILL_OPEN = frozenset(status.value for status in (*OPEN_STATUSES, *HELD_STATUSES))
 """Statuses of an order that may still do something."""
+PARENT_STATUSES = [
+    ("REQUESTED", "Requested"),
+    *((status.value, status.value.capitalize()) for status in EngineParentStatus),
+]
 TRADING_STATES = [(state.value, state.value.capitalize()) for state in EngineTradingState]
 FEED_STATES = [(state.value, state.value.capitalize()) for state in EngineFeedState]

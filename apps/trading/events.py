@@ -13,5 +13,7 @@ EVENTS: Final[dict[str, str]] = {
     "trading.resume.requested": "Resuming was requested and waits for another person",
     "trading.resume.ordered": "Trading was resumed",
     "trading.resume.expired": "A request to resume ran out of time",
+    "trading.parent.requested": "A parent order was asked for",
+    "trading.parent.cancel_requested": "A parent order was ordered to end",
     "trading.orders.cancel_all": "All open orders were ordered to be cancelled",
 }

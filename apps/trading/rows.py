@@ -71,6 +71,7 @@ def order_row(order: Order) -> dict[str, Any]:
         "origin": order.origin,
         "group": order.group,
         "replaces": order.replaces,
+        "parent_id": order.parent_id,
         "version": order.version,
     }
 

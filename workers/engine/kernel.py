@@ -102,10 +102,15 @@ class Kernel(KernelGate):
         self._cancel_all(f"{reason} ({by})", parents=parents)
         return self._effects()
 
-    def start_parent(self, now: int, request: ParentRequest, *, parent_id: str, by: str) -> Effects:
-        """Work a parent order for a person; the same id again does nothing. ValueError for an unknown instrument."""
+    def start_parent(
+        self, now: int, request: ParentRequest, *, parent_id: str, by: str, cancelled: str = ""
+    ) -> Effects:
+        """Work a parent order for a person; the same id again does nothing. ValueError for an unknown instrument.
+
+        One that was ``cancelled`` before it got here is only recorded, with that reason.
+        """
         self._enter(now)
-        if not self._desk.parents.start(request, parent_id=parent_id, run_id="", by=by):
+        if not self._desk.parents.start(request, parent_id=parent_id, run_id="", by=by, cancelled=cancelled):
             known = ", ".join(sorted(self.books.lines))
             raise ValueError(
                 f"parent {parent_id} is in {request.symbol}, which the venue does not list; known: {known}"

@@ -12,6 +12,7 @@ class Capability(StrEnum):
     TRADING_HALT = "trading.halt"
     TRADING_RESUME = "trading.resume"
     TRADING_CANCEL = "trading.cancel"
+    TRADING_ORDER = "trading.order"
     DEPLOY_VIEW = "deployments.view"
     DEPLOY_START = "deployments.start"
     DEPLOY_STOP = "deployments.stop"
@@ -48,7 +49,7 @@ _ACT: Final = _VIEW | {_C.TRADING_HALT, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}
 
 CAPABILITIES: Final[dict[Role, frozenset[Capability]]] = {
     Role.VIEWER: _VIEW,
-    Role.OPERATOR: _ACT | {_C.TRADING_RESUME, _C.TRADING_CANCEL, _C.INCIDENT_RESOLVE},
+    Role.OPERATOR: _ACT | {_C.TRADING_RESUME, _C.TRADING_CANCEL, _C.TRADING_ORDER, _C.INCIDENT_RESOLVE},
     Role.RISK_OFFICER: _ACT | {_C.TRADING_RESUME, _C.TRADING_CANCEL, _C.INCIDENT_RESOLVE, _C.POLICY_EDIT},
     Role.DEPLOYER: _ACT | {_C.DEPLOY_START, _C.DEPLOY_STOP, _C.FLEET_MANAGE},
     Role.AUDITOR: _VIEW | {_C.AUDIT_VIEW, _C.AUDIT_EXPORT, _C.AUDIT_VERIFY, _C.USERS_VIEW, _C.TOKENS_MANAGE},

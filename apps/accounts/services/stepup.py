@@ -16,7 +16,9 @@ from apps.core.context import ActorKind, Context, MfaLevel
 from apps.core.errors import Invalid, StepUpRequired
 
 LIFETIME: Final = timedelta(seconds=120)
-ACTIONS: Final = frozenset({"trading.halt", "trading.resume", "deployments.start", "policies.publish", "users.manage"})
+ACTIONS: Final = frozenset(
+    {"trading.halt", "trading.resume", "trading.order", "deployments.start", "policies.publish", "users.manage"}
+)
 
 
 def grant(ctx: Context, *, code: str, action: str, object_id: str) -> StepUpGrant:

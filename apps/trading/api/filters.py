@@ -21,7 +21,7 @@ class OrderFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter shi
 
     class Meta:
         model = Order
-        fields = ["symbol", "run_id", "origin", "group"]
+        fields = ["symbol", "run_id", "origin", "group", "parent_id"]
 
     def is_open(self, queryset: QuerySet[Order], name: str, value: bool) -> QuerySet[Order]:  # noqa: ARG002 - django-filter's signature
         return queryset.filter(status__in=_OPEN) if value else queryset.exclude(status__in=_OPEN)

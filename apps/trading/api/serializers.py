@@ -74,6 +74,7 @@ class OrderSerializer(Base):
     origin = serializers.CharField(help_text="The conditional order that released it, or the entry that it closes.")
     group = serializers.CharField(help_text="Conditional orders of one group exclude each other.")
     replaces = serializers.CharField(help_text="Client id of the order whose place it took.")
+    parent_id = serializers.CharField(help_text="Parent order that it is a child of.")
     version = serializers.IntegerField()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import risk_views, views
+from apps.trading.api import parents, risk_views, views
 
 router = SimpleRouter()
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
@@ -30,5 +30,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("risk/report/", risk_views.RiskReportView.as_view(), name="risk-report"),
     path("risk/history/", risk_views.RiskHistoryView.as_view(), name="risk-history"),
     path("risk/what-if/", risk_views.WhatIfView.as_view(), name="risk-what-if"),
+    path("parents/", parents.ParentListView.as_view(), name="parents"),
+    path("parents/<str:parent_id>/", parents.ParentView.as_view(), name="parent"),
+    path("parents/<str:parent_id>/cancel/", parents.ParentCancelView.as_view(), name="parent-cancel"),
     path("trading/cancel-all/", views.CancelAllView.as_view(), name="trading-cancel-all"),
 ]

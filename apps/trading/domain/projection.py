@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from apps.trading.domain import conditionals, signals
+from apps.trading.domain import conditionals, parents, signals
 from apps.trading.domain.states import ZERO, EquityState, FillState, OrderState, PositionState, Signal, at, short
 from workers.engine import events as ev
 from workers.engine.accounting.funding import settlement_key
@@ -66,6 +66,7 @@ class Books:
     positions: dict[str, PositionState] = field(default_factory=dict)
     balances: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
+    parents: dict[str, parents.ParentState] = field(default_factory=dict)
     known_trades: set[tuple[str, int]] = field(default_factory=set)
     fills: list[FillState] = field(default_factory=list)
     equity: list[EquityState] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Books:
     changed_positions: dict[str, None] = field(default_factory=dict)
     changed_balances: dict[str, None] = field(default_factory=dict)
     changed_runs: dict[str, None] = field(default_factory=dict)
+    changed_parents: dict[str, None] = field(default_factory=dict)
     signals: dict[str, Signal] = field(default_factory=dict)
     """Newest per fingerprint: a batch of a thousand denials is one message."""
 
@@ -235,6 +237,7 @@ def _order_denied(books: Books, event: ev.OrderDenied) -> None:
         reasons=[reason.value for reason in event.reasons],
         decision=event.inputs,
         origin=event.conditional_id,
+        parent_id=event.parent_id,
         created_at=at(event.ts),
         updated_at=at(event.ts),
         last_seq=books.seq,
@@ -276,11 +279,14 @@ def _order_intended(books: Books, event: ev.OrderIntended) -> None:
         emulated=short(event.emulated),
         origin=event.conditional_id,
         replaces=event.replaces,
+        parent_id=event.parent_id,
         created_at=at(event.ts),
         updated_at=at(event.ts),
         last_seq=books.seq,
     )
     order.note(books.seq, event.ts, what="intended")
+    if event.parent_id:
+        parents.on_child(books, event.parent_id, event.ts)
     books.orders[event.client_id] = order
     books.changed_orders[event.client_id] = None
 
@@ -367,6 +373,7 @@ def _order_filled(books: Books, event: ev.OrderFilled) -> None:
         fill.run_id = order.run_id
         order.filled_quantity += fill.quantity
         order.filled_notional += fill.notional
+        parents.on_fill(books, order, fill, event.ts)
         full = order.filled_quantity >= order.quantity
         words = f"{fill.quantity.normalize():f} at {fill.price.normalize():f}"
         order.note(
@@ -471,6 +478,7 @@ _HANDLERS: dict[type, Callable[[Books, Any], None]] = {
     ev.OrderEnded: _order_ended,
     ev.FundingSettled: _funding_settled,
     **conditionals.HANDLERS,
+    **parents.HANDLERS,
     ev.Marked: _marked,
     ev.FeedChanged: _feed_changed,
     ev.ReconciliationDone: _reconciled,

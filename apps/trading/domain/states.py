@@ -64,6 +64,7 @@ class OrderState:
     origin: str = ""
     group: str = ""
     replaces: str = ""
+    parent_id: str = ""
     version: int = 0
 
     def note(self, seq: int, ts: int, *, report: Report | None = None, detail: str = "", what: str = "") -> None:

@@ -4,6 +4,7 @@ from apps.trading.models.books import Balance, EquityPoint, Position
 from apps.trading.models.control import Halt, ResumeRequest, TradingControl
 from apps.trading.models.observed import FeedObservation, JournalCursor, ReconciliationRun, RunObservation
 from apps.trading.models.orders import Fill, Order
+from apps.trading.models.parents import ParentOrder
 from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
 
@@ -16,6 +17,7 @@ __all__ = [
     "Instrument",
     "JournalCursor",
     "Order",
+    "ParentOrder",
     "Position",
     "ReconciliationRun",
     "ResumeRequest",

@@ -56,6 +56,8 @@ class Order(models.Model):
     """Conditional orders of one group exclude each other."""
     replaces = models.CharField(max_length=64, blank=True, default="")
     """Order whose place it took."""
+    parent_id = models.CharField(max_length=64, blank=True, default="")
+    """Parent order that it is a child of."""
     last_seq = models.BigIntegerField()
     version = models.IntegerField()
 
@@ -66,6 +68,7 @@ class Order(models.Model):
             models.Index(fields=["venue", "status"], name="order_status"),
             models.Index(fields=["run_id"], name="order_run"),
             models.Index(fields=["origin"], name="order_origin"),
+            models.Index(fields=["parent_id"], name="order_parent"),
         ]
 
     def __str__(self) -> str:

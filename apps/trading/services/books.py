@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db import models
 
 from apps.trading.domain import projection
+from apps.trading.domain.parents import ParentState
 from apps.trading.domain.states import OrderState, PositionState, at
 from apps.trading.models import (
     Balance,
@@ -17,6 +18,7 @@ from apps.trading.models import (
     Fill,
     Instrument,
     Order,
+    ParentOrder,
     Position,
     ReconciliationRun,
     RunObservation,
@@ -28,6 +30,7 @@ from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.instruments import atoms, from_atoms, from_money, money
 
 _ORDER_FIELDS: Final = tuple(f.name for f in fields(OrderState))
+_PARENT_FIELDS: Final = tuple(f.name for f in fields(ParentState))
 _RUN_FIELDS: Final = tuple(f.name for f in fields(projection.RunState))
 _INSTRUMENT_FIELDS: Final = (
     "symbol",
@@ -49,6 +52,8 @@ def load(venue: Venue, records: list[ev.Record]) -> projection.Books:
     name = venue.name
     instruments = {row.symbol: engine_instrument(row) for row in Instrument.objects.filter(venue=name)}
     orders = Order.objects.filter(client_id__in=client_ids)
+    parent_ids = {row.parent_id for row in orders if row.parent_id}
+    parent_ids |= {named for record in records if (named := getattr(record.event, "parent_id", ""))}
     known = Fill.objects.filter(venue=name, trade_id__in={trade for _, trade in trades})
     return projection.Books(
         venue=name,
@@ -61,6 +66,10 @@ def load(venue: Venue, records: list[ev.Record]) -> projection.Books:
         runs={
             row.run_id: projection.RunState(**{f: getattr(row, f) for f in _RUN_FIELDS})
             for row in RunObservation.objects.filter(run_id__in=run_ids)
+        },
+        parents={
+            row.parent_id: ParentState(**{f: getattr(row, f) for f in _PARENT_FIELDS})
+            for row in ParentOrder.objects.filter(parent_id__in=parent_ids)
         },
         known_trades=trades.intersection(known.values_list("symbol", "trade_id")),
     )

@@ -15,11 +15,13 @@ from apps.core.models import OutboxMessage
 from apps.trading import messages
 from apps.trading.domain import projection
 from apps.trading.domain.states import Signal, at
-from apps.trading.models import Fill, JournalCursor, Order, Venue
+from apps.trading.models import Fill, JournalCursor, Order, ParentOrder, Venue
 from apps.trading.rows import fill_key, fill_row, order_row
+from apps.trading.rows_parents import parent_row
 from apps.trading.services import books as rows
 from apps.trading.services.bootstrap import ensure_venue
 from apps.trading.services.observed import observe_control
+from apps.trading.services.parents import save_parents
 from workers.engine.events import Record, SessionOpened
 
 ANCHOR_RECORDS: Final = 500
@@ -47,7 +49,8 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
     for record in fresh:
         projection.apply(books, record)
     orders, fills = rows.save(venue, books)
-    _publish(ctx, books, orders, fills)
+    parents = save_parents(venue, [books.parents[parent_id] for parent_id in books.changed_parents])
+    _publish(ctx, books, orders, fills, parents)
     observe_control(ctx, venue=venue, books=books)
     _advance(ctx, cursor, fresh)
     return len(fresh)
@@ -108,7 +111,13 @@ def _venue(ctx: Context, cursor: JournalCursor, fresh: list[Record]) -> Venue:
     return cursor.venue
 
 
-def _publish(ctx: Context, books: projection.Books, orders: list[Order], fills: list[Fill]) -> None:
+def _publish(
+    ctx: Context,
+    books: projection.Books,
+    orders: list[Order],
+    fills: list[Fill],
+    parents: list[ParentOrder],
+) -> None:
     outgoing = [
         messages.message(ctx, topic="orders", kind="order.updated", key=order.client_id, data=order_row(order))
         for order in orders
@@ -116,6 +125,10 @@ def _publish(ctx: Context, books: projection.Books, orders: list[Order], fills: 
     outgoing += [
         messages.message(ctx, topic="fills", kind="fill.recorded", key=fill_key(fill), data=fill_row(fill))
         for fill in fills
+    ]
+    outgoing += [
+        messages.message(ctx, topic="parents", kind="parent.updated", key=parent.parent_id, data=parent_row(parent))
+        for parent in parents
     ]
     outgoing += [signal_message(ctx, books.venue, signal) for signal in books.signals.values()]
     messages.publish_all(outgoing)

@@ -10,10 +10,11 @@ denial by the gate, a rejection or a child that came to nothing pauses it, each 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workers.engine import events as e
-from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build, needs_end
+from workers.engine.config import SECOND_NS
+from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
@@ -29,7 +30,9 @@ from workers.engine.vocabulary import FeedState, OrderStatus, TimeInForce, Tradi
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
 
-RESTING = (OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED)
+LATEST_START_NS: Final = 60 * SECOND_NS
+"""A parent that could not begin for so long is refused: its schedule was made for another market."""
+RESTING: Final = (OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED)
 
 
 class _Work(NamedTuple):
@@ -50,7 +53,7 @@ class Parents:
 
     # -- what is asked for
 
-    def start(self, request: ParentRequest, *, parent_id: str, run_id: str, by: str) -> str:
+    def start(self, request: ParentRequest, *, parent_id: str, run_id: str, by: str, cancelled: str = "") -> str:
         """Take a parent on; return its id, or "" for an instrument that is not here. The same id again does nothing.
 
         A request that cannot be worked is journalled as a parent that is REFUSED, with what is wrong in words.
@@ -86,7 +89,9 @@ class Parents:
         )
         parent = books.parents[parent_id]
         problem = self._problem(parent)
-        if problem:
+        if cancelled:
+            self._end(parent, ParentStatus.CANCELED, cancelled)
+        elif problem:
             self._end(parent, ParentStatus.REFUSED, problem)
         else:
             self._look(parent)
@@ -153,19 +158,24 @@ class Parents:
 
     def _problem(self, parent: Parent) -> str:
         """Why the parent cannot be worked at all; empty when it can."""
-        if parent.lots <= 0:
-            return f"expected more than 0 lots, was {parent.lots}"
-        if parent.limit_price < 0:
-            return f"expected a limit price of 0 or more, was {parent.limit_price} ticks"
-        if parent.end and parent.end <= max(parent.start, self._desk.now):
-            return f"expected an end after its start and after now, was {parent.end} ns"
-        if not parent.end and needs_end(parent.algorithm):
-            return f"{parent.algorithm} needs an end"
         try:
-            build(parent)
+            self._check(parent)
         except AlgorithmError as error:
             return str(error)
         return ""
+
+    def _check(self, parent: Parent) -> None:
+        now = self._desk.now
+        if parent.lots <= 0:
+            raise AlgorithmError(f"expected more than 0 lots, was {parent.lots}")
+        if parent.limit_price < 0:
+            raise AlgorithmError(f"expected a limit price of 0 or more, was {parent.limit_price} ticks")
+        if now - parent.start > LATEST_START_NS:
+            late = (now - parent.start) / SECOND_NS
+            raise AlgorithmError(f"it was to begin {late:.0f} s ago, for a market that is gone; ask anew")
+        if parent.end and parent.end <= max(parent.start, now):
+            raise AlgorithmError(f"expected an end after its start and after now, was {parent.end} ns")
+        build(parent)
 
     def _work(self, parent: Parent, market: MarketState) -> _Work:
         work = self._works.get(parent.parent_id)

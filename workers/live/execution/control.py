@@ -21,6 +21,7 @@ from workers.engine.risk.limits import LimitsError, limits_digest
 from workers.engine.strategy import StrategyError
 from workers.engine.vocabulary import TradingState
 from workers.live.execution.loop import TradingLoop
+from workers.live.execution.parents import ParentsWanted
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     control: dict[str, Any] | None
     limits: dict[str, Any] | None
     runs: Sequence[Mapping[str, Any]]
+    parents: Sequence[Mapping[str, Any]] = ()
+    """Parent orders of people: ``parent_id``, ``by``, the ``request``, and why it is to be cancelled, or ""."""
     looked: int = msgspec.field(default_factory=time.monotonic_ns)
     """When the look began, monotonic ns: what was applied after that may be newer than what it saw."""
 
@@ -43,6 +46,7 @@ class Control:
     def __init__(self, loop: TradingLoop) -> None:
         self._loop = loop
         self._runs = asyncio.Lock()
+        self._parents = ParentsWanted(loop)
         self._looked = 0
         self._cancelled = 0
         self._absent = 0
@@ -127,6 +131,7 @@ class Control:
             await self._take_runs(desired)
         except REFUSALS as error:
             problems.append(f"{type(error).__name__}: {error}")
+        problems += await self._parents.take(desired.parents)
         problem = "; ".join(problems)
         if problem and problem != self.problem:
             log.error("what is wanted cannot be done", problem=problem)

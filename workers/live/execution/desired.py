@@ -15,6 +15,7 @@ from apps.core.errors import NotFound
 from apps.deployments.selectors import desired_runs
 from apps.policies.selectors import active_limits
 from apps.trading.selectors import desired_control
+from apps.trading.selectors_parents import desired_parents
 from workers.live.execution.control import Desired
 
 EVERY_S: Final = 1.0
@@ -29,7 +30,13 @@ def read(venue: str) -> Desired:
         control = desired_control(venue)
     except NotFound:
         control = None
-    return Desired(looked=looked, control=control, limits=active_limits(), runs=desired_runs(venue))
+    return Desired(
+        looked=looked,
+        control=control,
+        limits=active_limits(),
+        runs=desired_runs(venue),
+        parents=desired_parents(venue),
+    )
 
 
 def look(venue: str) -> Desired | None:

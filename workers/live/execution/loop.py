@@ -31,6 +31,7 @@ from workers.engine.events import (
     MarketEvent,
     Record,
 )
+from workers.engine.execution.volume import learn
 from workers.engine.kernel import Kernel
 from workers.engine.ports import Effects, RequestForecast
 from workers.live.execution.caretaker import Caretaker
@@ -44,6 +45,9 @@ SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HISTORY_BARS: Final = 1000
 VENUE_RETRY_CAP_S: Final = 10.0
+CURVE_INTERVAL: Final = "1m"
+CURVE_BIN_NS: Final = 15 * 60 * SECOND_NS
+"""Bars and bins that volume curves are learned from."""
 
 log = structlog.get_logger(__name__)
 
@@ -212,7 +216,8 @@ class TradingLoop:
         self.phase = "stopping"
         now = time.time_ns()
         self.kernel.desk.risk.reconciled = False
-        self.apply(self.kernel.cancel_all(now, reason="the worker stops", by=self.config.worker))
+        stopping = self.kernel.cancel_all(now, reason="the worker stops", by=self.config.worker, parents=False)
+        self.apply(stopping)
         await asyncio.sleep(0)
         await self.gateway.drain()
 
@@ -355,6 +360,14 @@ class TradingLoop:
             self.kernel.warm_bar(bar)
         if self.feed is not None and self.feed.interval_ns != interval_ns:
             self.feed.restart(f"bars of {name} from now on", interval_ns)
+
+    async def learn_volume(self, symbol: str) -> None:
+        """Let parents in ``symbol`` know at what time of the day how much trades; ValueError without history."""
+        if symbol not in self.venue.instruments:
+            raise ValueError(f"the venue does not list {symbol}; known: {', '.join(sorted(self.venue.instruments))}")
+        bars = await self._history([symbol], CURVE_INTERVAL)
+        volumes = [(bar.start, bar.volume) for bar in bars]
+        self.kernel.desk.parents.curves[symbol] = learn(volumes, bin_ns=CURVE_BIN_NS)
 
     async def _warm(self, symbols: Sequence[str], interval_ns: int) -> None:
         for bar in await self._history(symbols, interval_name(interval_ns)):

@@ -14,6 +14,7 @@ from workers.engine.market.view import MarketView
 from workers.engine.market_state import MarketState
 from workers.engine.risk.limits import UNBOUNDED
 from workers.live.execution.loop import TradingLoop
+from workers.live.execution.parents import parent_row, plain
 
 INTERVAL_S: Final = 0.25
 SLOW_EVERY: Final = 4
@@ -24,12 +25,6 @@ class Bus(Protocol):
     """Where rows go; must not block."""
 
     def put(self, topic: str, key: str, data: Any) -> None: ...
-
-
-def plain(value: Decimal) -> str:
-    """A decimal without exponent and trailing zeros."""
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def pnl_row(loop: TradingLoop) -> dict[str, Any]:
@@ -190,6 +185,8 @@ class Publisher:
                 bus.put(
                     "feed", f"{loop.config.venue}:{symbol}", feed_row(loop, view, loop.kernel.desk.markets[symbol], now)
                 )
+        for parent in list(loop.kernel.books.working.values()):
+            bus.put("parent_progress", parent.parent_id, parent_row(loop, parent))
         self._round += 1
         if self._round % SLOW_EVERY == 1:
             bus.put("risk", loop.config.venue, risk_row(loop, now))

@@ -1,0 +1,133 @@
+"""Parent orders over HTTP: submit, list, look at, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.core.api.idempotency import idempotent
+from apps.core.api.versions import with_etag
+from apps.core.api.views import ApiListView, ApiView, valid
+from apps.trading import selectors, selectors_parents
+from apps.trading.api.serializers import Base, GrantedOrder, amount, at
+from apps.trading.api.views import Records, venue_of
+from apps.trading.choices import PARENT_STATUSES, OrderSide
+from apps.trading.domain.parents import LIVE, LONGEST_S
+from apps.trading.models import ParentOrder
+from apps.trading.rows_parents import parent_row
+from apps.trading.services.parents import cancel_parent, submit_parent
+
+
+class ParentSerializer(Base):
+    parent_id = serializers.CharField()
+    venue = serializers.CharField()
+    run_id = serializers.CharField()
+    by = serializers.CharField()
+    reason = serializers.CharField()
+    symbol = serializers.CharField()
+    side = serializers.CharField()
+    quantity = amount()
+    algorithm = serializers.CharField()
+    params = serializers.DictField(help_text="The algorithm's own, quantities in lots, times in seconds.")
+    starts_at = at()
+    ends_at = at(null=True)
+    limit_price = amount(null=True)
+    reduce_only = serializers.BooleanField()
+    status = serializers.ChoiceField(choices=PARENT_STATUSES)
+    open = serializers.BooleanField()
+    detail = serializers.CharField(help_text="Why it ended, is being cancelled or was refused.")
+    cancel_requested = serializers.BooleanField()
+    cancel_reason = serializers.CharField()
+    cancel_by = serializers.CharField()
+    filled_quantity = amount()
+    filled = serializers.FloatField(allow_null=True, help_text="Share that is done, 0 to 1.")
+    average_price = amount(null=True)
+    arrival_price = amount(null=True)
+    fees = amount()
+    children = serializers.IntegerField()
+    requested_at = at()
+    updated_at = at()
+    ended_at = at(null=True)
+    version = serializers.IntegerField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return parent_row(instance)
+
+
+class ParentRequestSerializer(GrantedOrder):
+    """A parent order. Quantities and prices are decimals as strings."""
+
+    symbol = serializers.CharField(max_length=32)
+    side = serializers.ChoiceField(choices=OrderSide.choices)
+    quantity = serializers.CharField(max_length=40)
+    algorithm = serializers.CharField(max_length=32, help_text="twap, vwap, pov, iceberg, buckets or adaptive.")
+    params = serializers.DictField(required=False, help_text="See docs/execution.md.")
+    duration_s = serializers.FloatField(required=False, min_value=1, max_value=LONGEST_S)
+    starts_in_s = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_S)
+    limit_price = serializers.CharField(required=False, allow_null=True, max_length=40)
+    reduce_only = serializers.BooleanField(required=False)
+    seed = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
+
+
+class ParentCancel(Base):
+    reason = serializers.CharField(max_length=500)
+
+
+class ParentFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    venue = filters.CharFilter()
+    status = filters.MultipleChoiceFilter(choices=PARENT_STATUSES)
+    open = filters.BooleanFilter(method="is_open", help_text="Only parents that are not over, or only the others.")
+
+    class Meta:
+        model = ParentOrder
+        fields = ["symbol", "algorithm", "run_id"]
+
+    def is_open(self, queryset: QuerySet[ParentOrder], name: str, value: bool) -> QuerySet[ParentOrder]:  # noqa: ARG002 - django-filter's signature
+        return queryset.filter(status__in=LIVE) if value else queryset.exclude(status__in=LIVE)
+
+
+class ParentListView(Records, ApiListView):
+    """Parent orders, newest first; POST submits one."""
+
+    what = "parent_order"
+    serializer_class = ParentSerializer
+    filterset_class = ParentFilter
+    cursor_ordering = ("-requested_at", "-parent_id")
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return self.visible(selectors_parents.parents())
+
+    @extend_schema(request=ParentRequestSerializer, responses={202: ParentSerializer})
+    @idempotent
+    def post(self, request: Request) -> Response:
+        order = valid(ParentRequestSerializer, request)
+        parent = submit_parent(
+            self.ctx, venue=venue_of(order), order=order, reason=order["reason"], grant=order.get("grant")
+        )
+        return with_etag(Response(parent_row(parent), status=status.HTTP_202_ACCEPTED))
+
+
+class ParentView(ApiView):
+    """One parent order."""
+
+    @extend_schema(responses=ParentSerializer)
+    def get(self, request: Request, parent_id: str) -> Response:  # noqa: ARG002 - the view's signature
+        selectors.may_view(self.ctx, "parent_order")
+        return with_etag(Response(parent_row(selectors_parents.get_parent(parent_id))))
+
+
+class ParentCancelView(ApiView):
+    """End a parent order: nothing more is sent for it, and its open children are cancelled."""
+
+    @extend_schema(request=ParentCancel, responses={202: ParentSerializer})
+    @idempotent
+    def post(self, request: Request, parent_id: str) -> Response:
+        order = valid(ParentCancel, request)
+        parent = cancel_parent(self.ctx, parent_id=parent_id, reason=order["reason"])
+        return with_etag(Response(parent_row(parent), status=status.HTTP_202_ACCEPTED))
