@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from workers.engine.portfolio import covariance as estimate
-from workers.engine.portfolio.black_litterman import BlackLitterman, View
+from workers.engine.portfolio.black_litterman import BlackLitterman
 from workers.engine.portfolio.hierarchical import HierarchicalRiskParity
 from workers.engine.portfolio.lots import Lot, exact, greedy
 from workers.engine.portfolio.methods import MaximumSharpe, RiskBudget, TargetReturn, risk_shares
-from workers.engine.portfolio.problem import UNCONSTRAINED, Problem, Status
+from workers.engine.portfolio.problem import UNCONSTRAINED, Problem, Status, View
 from workers.engine.portfolio.rebalance import clean
 from workers.engine.portfolio.sizing import kelly_ratio
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import parents, risk_views, views
+from apps.trading.api import ledger_views, parents, risk_views, views
 
 router = SimpleRouter()
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
@@ -27,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.ApproveResumeView.as_view(),
         name="trading-resume-approve",
     ),
+    path("ledger/", ledger_views.LedgerView.as_view(), name="ledger"),
+    path("pnl/attribution/", ledger_views.ProfitAttributionView.as_view(), name="pnl-attribution"),
     path("risk/report/", risk_views.RiskReportView.as_view(), name="risk-report"),
     path("risk/history/", risk_views.RiskHistoryView.as_view(), name="risk-history"),
     path("risk/what-if/", risk_views.WhatIfView.as_view(), name="risk-what-if"),

@@ -2,13 +2,16 @@
 
 from apps.trading.models.books import Balance, EquityPoint, Position
 from apps.trading.models.control import Halt, ResumeRequest, TradingControl
+from apps.trading.models.ledger import AttributionCell, LedgerPosting
 from apps.trading.models.observed import FeedObservation, JournalCursor, ReconciliationRun, RunObservation
 from apps.trading.models.orders import Fill, Order
 from apps.trading.models.parents import ParentOrder
+from apps.trading.models.portfolio import RebalanceRun, RebalanceState
 from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
 
 __all__ = [
+    "AttributionCell",
     "Balance",
     "EquityPoint",
     "FeedObservation",
@@ -16,9 +19,12 @@ __all__ = [
     "Halt",
     "Instrument",
     "JournalCursor",
+    "LedgerPosting",
     "Order",
     "ParentOrder",
     "Position",
+    "RebalanceRun",
+    "RebalanceState",
     "ReconciliationRun",
     "ResumeRequest",
     "RiskBasis",

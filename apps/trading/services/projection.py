@@ -19,6 +19,7 @@ from apps.trading.models import Fill, JournalCursor, Order, ParentOrder, Venue
 from apps.trading.rows import fill_key, fill_row, order_row
 from apps.trading.rows_parents import parent_row
 from apps.trading.services import books as rows
+from apps.trading.services import ledger
 from apps.trading.services.bootstrap import ensure_venue
 from apps.trading.services.observed import observe_control
 from apps.trading.services.parents import save_parents
@@ -46,8 +47,10 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
         return 0
     venue = _venue(ctx, cursor, fresh)
     books = rows.load(venue, fresh)
+    posted = ledger.begin(venue, books, fresh)
     for record in fresh:
         projection.apply(books, record)
+    ledger.post(posted, fresh)
     orders, fills = rows.save(venue, books)
     parents = save_parents(venue, [books.parents[parent_id] for parent_id in books.changed_parents])
     _publish(ctx, books, orders, fills, parents)

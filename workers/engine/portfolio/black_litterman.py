@@ -6,22 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 
 from workers.engine.portfolio.methods import MeanVariance
-from workers.engine.portfolio.problem import Allocation, Floats, PortfolioError, Problem
-
-
-class View(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``sum of weights * returns`` is expected to be ``expected``, with ``variance`` about it.
-
-    Without a variance, that of the prior on the same combination: p tau C p'.
-    """
-
-    weights: dict[str, float]
-    expected: float
-    variance: float | None = None
+from workers.engine.portfolio.problem import Allocation, Floats, PortfolioError, Problem, View
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,17 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cash: float | None = None
 
 
+class View(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``sum of weights * returns`` is expected to be ``expected``, with ``variance`` about it.
+
+    Without a variance, that of the prior on the same combination: p tau C p'.
+    """
+
+    weights: dict[str, float]
+    expected: float
+    variance: float | None = None
+
+
 LONG_ONLY: Final = Constraints()
 UNCONSTRAINED: Final = Constraints(lower=None, upper=None, net=None)
 
