@@ -76,7 +76,7 @@ function read(line) {
 }
 
 function shown(found, orders) {
-  return [verdicts(found.gate, orders), table("What would change", ["Figure", "Before", "After", "Change"], figures(found)), table("Stress", ["Scenario", "Before", "After", "Change"], found.stress.map((row) => [row.name, row.before, row.after, row.change])), el("p", { class: "hint" }, `At the prices of ${timeOfDay(found.as_of)} UTC.`)];
+  return [verdicts(found.gate, orders), table("What would change", ["Figure", "Before", "After", "Change"], figures(found)), table("Stress", ["Scenario", "Before", "After", "Change"], found.stress.filter((row) => row.after !== null).map((row) => [row.name, row.before, row.after, row.change])), el("p", { class: "hint" }, `At the prices of ${timeOfDay(found.as_of)} UTC.`)];
 }
 
 function verdicts(gate, orders) {

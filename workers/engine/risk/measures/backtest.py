@@ -117,12 +117,16 @@ def conditional_coverage(count: int, failures: int, pairs: Transitions, confiden
 
 
 def traffic_light(count: int, failures: int, confidence: float = ACCORD_CONFIDENCE) -> TrafficLight:
-    """Basel's zone by the binomial probability of so few exceedances: yellow from 95 %, red from 99.99 %."""
+    """Basel's zone by the binomial probability of so few exceedances: yellow from 95 %, red from 99.99 %.
+
+    None at all is green: of a short series that alone has a probability above 95 %, and is no evidence of a fault.
+    """
     share = tail_share(confidence)
     if not 0 <= failures <= count or count == 0:
         raise MeasureError(f"expected 0 to {count} failures of at least one result, was {failures}")
     probability = float(bdtr(failures, count, share))
     zone = Zone.RED if probability >= RED_FROM else Zone.YELLOW if probability >= YELLOW_FROM else Zone.GREEN
+    zone = zone if failures else Zone.GREEN
     of_accord = count == ACCORD_RESULTS and math.isclose(confidence, ACCORD_CONFIDENCE)
     return TrafficLight(zone, probability, MULTIPLIERS[min(failures, 10)] if of_accord else None)
 
