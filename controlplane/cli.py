@@ -12,6 +12,7 @@ import httpx
 from rich.console import Console
 
 from controlplane.commands.backtest import backtest
+from controlplane.commands.data import data
 from controlplane.commands.risk import risk
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
@@ -154,6 +155,7 @@ def audit_verify_export(path: Path) -> None:
 
 
 main.add_command(backtest)
+main.add_command(data)
 main.add_command(risk)
 
 

@@ -8,10 +8,11 @@ atomically; a crash leaves the old one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -37,10 +38,8 @@ FILE = "data.parquet"
 Arrays = dict[str, Ints]
 
 
-class Advance(Protocol):
-    """Told how many files are done, of how many."""
-
-    def __call__(self, done: int, total: int) -> None: ...
+Advance = Callable[[int, int], None]
+"""Told how many steps are done, of how many."""
 
 
 class SeriesKey(NamedTuple):
@@ -113,10 +112,8 @@ class Store:
 
     def read(self, key: SeriesKey, path: Path) -> tuple[Arrays, Grid]:
         """Columns of one file and its grid; StoreError for a file that is none of ours."""
-        try:
+        with _readable(path):
             table = pq.read_table(path, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{path} cannot be read: {error}; remove it and import its day again") from error
         if table.schema != schema(key.kind):
             raise StoreError(f"expected the columns {schema(key.kind).names} in {path}, was {table.schema.names}")
         arrays = {name: table.column(name).to_numpy() for name in COLUMNS[key.kind]}
@@ -140,15 +137,16 @@ class Store:
         """The coarsest grid that holds the whole series. Raises StoreError when there is none."""
         found: Grid | None = None
         for stored in self.files(key):
-            _, grid = self._units(stored.path)
+            grid = self._units(stored.path)
             found = grid if found is None else common_grid(found, grid)
         if found is None:
             raise StoreError(self.missing(key))
         return found
 
-    def _units(self, path: Path) -> tuple[int, Grid]:
-        table = pq.ParquetFile(path).read_row_group(0, columns=["tick", "lot"])
-        return table.num_rows, Grid(*(table.column(name)[0].as_py().normalize() for name in ("tick", "lot")))
+    def _units(self, path: Path) -> Grid:
+        with _readable(path):
+            table = pq.ParquetFile(path).read_row_group(0, columns=["tick", "lot"])
+        return Grid(*(table.column(name)[0].as_py().normalize() for name in ("tick", "lot")))
 
     def missing(self, key: SeriesKey) -> str:
         """Why a series cannot be read, and what there is instead."""
@@ -232,6 +230,15 @@ class Store:
             _save(key, path, {name: column[keep] for name, column in merged.items()}, grid)
         replaced = int(changed.sum()) if replace else 0
         return Written(added, int(again.sum()) - replaced, replaced, 1)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """StoreError for a file that Arrow cannot read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path} cannot be read: {error}; remove it and import its day again") from error
 
 
 def rescaled(arrays: Arrays, old: Grid, new: Grid) -> Arrays:
