@@ -340,6 +340,8 @@ class ConditionalAccepted(JournalEvent, frozen=True):
     """Middle of the market in ticks when it was taken, 0 when none was known."""
     emulated: str
     decision: dict[str, Any]
+    legs: int = 1
+    """How many orders the group has: one that a crash cut short is not half of what was asked for."""
 
 
 class ConditionalMoved(JournalEvent, frozen=True):

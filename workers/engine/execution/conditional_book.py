@@ -64,6 +64,7 @@ class ConditionalBook:
             expires_at=event.expires_at,
             group=event.group,
             entry=event.entry,
+            legs=event.legs,
             session_id=event.session_id,
             emulated=event.emulated,
             created=event.ts,

@@ -114,7 +114,9 @@ def hold(desk: Desk, request: ConditionalRequest | Oco | Bracket) -> str | None:
         return None
     group = f"{base}.g" if len(legs) > 1 else ""
     ids = [f"{base}.{number}" if group else f"{base}.c" for number in range(1, len(legs) + 1)]
-    events = [accepted(desk, leg, client_id, group=group) for leg, client_id in zip(legs, ids, strict=True)]
+    events = [
+        accepted(desk, leg, client_id, group=group, count=len(legs)) for leg, client_id in zip(legs, ids, strict=True)
+    ]
     for event in events:
         desk.record(event)
     desk.conditionals.taken(legs[0].symbol)
@@ -139,7 +141,9 @@ def _hold_bracket(desk: Desk, bracket: Bracket) -> str | None:
         _deny(desk, legs[0], base, reasons, why)
         return None
 
-    exits = tuple(accepted(desk, leg, f"{base}.{end}", group=group, entry=entry_id) for end, leg in named)
+    exits = tuple(
+        accepted(desk, leg, f"{base}.{end}", group=group, entry=entry_id, count=len(legs)) for end, leg in named
+    )
     if isinstance(entry, ConditionalRequest):
         for event in (*exits, accepted(desk, entry, entry_id)):
             desk.record(event)
@@ -158,7 +162,7 @@ def _straddles(bracket: Bracket) -> bool:
 
 
 def accepted(
-    desk: Desk, request: ConditionalRequest, client_id: str, *, group: str = "", entry: str = ""
+    desk: Desk, request: ConditionalRequest, client_id: str, *, group: str = "", entry: str = "", count: int = 1
 ) -> ConditionalAccepted:
     """The event that takes ``request`` on; a trailing stop without a trigger gets one as soon as it counts."""
     run, market = desk.books.run, desk.markets[request.symbol]
@@ -185,6 +189,7 @@ def accepted(
         reference=market.reference,
         emulated=_emulated(desk, request, group=group, entry=entry),
         decision=request.decision,
+        legs=count,
     )
 
 

@@ -100,6 +100,8 @@ class Conditional(msgspec.Struct, kw_only=True):
     """Orders of one group exclude each other; empty for one that stands alone."""
     entry: str
     """Order, conditional order or parent whose fills it closes; empty for none."""
+    legs: int
+    """Orders of the group as it was asked for."""
     session_id: int
     emulated: str
     created: int
