@@ -18,6 +18,7 @@ from apps.incidents import selectors as incidents
 from apps.policies import rows as policy_rows
 from apps.policies import selectors as policies
 from apps.trading import selectors as trading
+from apps.trading import selectors_backtests as trading_backtests
 from apps.trading import selectors_parents as trading_parents
 from apps.trading import selectors_risk as trading_risk
 
@@ -82,6 +83,7 @@ TOPICS: Final[dict[str, Topic]] = {
         Topic("parents", _VIEW, True, lambda: trading_parents.snapshot(settings.GEKKO_VENUE_NAME)),
         Topic("parent_progress", _VIEW, False, _last_values("parent_progress")),
         Topic("risk_report", _VIEW, True, lambda: trading_risk.snapshot(settings.GEKKO_VENUE_NAME)),
+        Topic("backtests", _VIEW, True, trading_backtests.snapshot),
         Topic("incidents", Capability.INCIDENT_VIEW, True, incidents.snapshot),
         Topic(
             "deployments",

@@ -15,5 +15,9 @@ EVENTS: Final[dict[str, str]] = {
     "trading.resume.expired": "A request to resume ran out of time",
     "trading.parent.requested": "A parent order was asked for",
     "trading.parent.cancel_requested": "A parent order was ordered to end",
+    "trading.backtest.requested": "A backtest or a search was asked for",
+    "trading.backtest.cancelled": "A backtest or a search was cancelled",
+    "trading.backtest.finished": "A backtest or a search came to its result",
+    "trading.backtest.failed": "A backtest could not be run",
     "trading.orders.cancel_all": "All open orders were ordered to be cancelled",
 }

@@ -158,6 +158,7 @@ CELERY_TASK_DEFAULT_QUEUE = "control"
 CELERY_TASK_ROUTES = {
     "gekko.execution.*": {"queue": "execution"},
     "gekko.forecast.*": {"queue": "gpu"},
+    "gekko.backtest.*": {"queue": "backtest"},
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -176,6 +177,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "incidents-sweep": {"task": "gekko.incidents.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "deployments-audit": {"task": "gekko.deployments.audit_overdue", "schedule": 10.0, "options": {"expires": 10}},
     "risk-report": {"task": "gekko.risk.report", "schedule": 60.0, "options": {"expires": 60}},
+    "backtests-resend": {"task": "gekko.trading.resend_backtests", "schedule": 15.0, "options": {"expires": 15}},
     "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

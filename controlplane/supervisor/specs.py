@@ -65,7 +65,7 @@ PAPER_FEES = {"GEKKO_VENUE_MAKER_FEE": "0", "GEKKO_VENUE_TAKER_FEE": "0.0001"}
 # Checked once while preparing: a worker that checks too loads every page of the dashboard for it.
 SKIP_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
 CONTROL_PARTS = "controlplane.control_worker,workers.tasks.risk"
-METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4}
+METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4, "backtest": 5}
 
 
 def http_ready(url: str) -> Callable[[], bool]:
@@ -138,6 +138,7 @@ def application_specs(ports: Ports) -> list[ProcessSpec]:
         ProcessSpec("web", uvicorn, http_ready(f"http://127.0.0.1:{ports.web}/healthz")),
         module("relay", "apps.streaming.relay"),
         module("projector", "workers.live.projector"),
+        worker("backtest", "backtest", "--pool", "prefork", "-c", "2", "-I", "workers.live.backtest_worker"),
         worker("execution", "execution", "--pool", "threads", "-c", "2", "-I", "workers.live.execution.worker"),
     ]
 

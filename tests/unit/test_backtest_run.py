@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.backtests import BEGIN, MINUTE_NS, flat, walk
-from workers.backtest import BacktestError, Delay, Latency, run
+from workers.backtest import BacktestError, BarSeries, Delay, Latency, run
 from workers.backtest.screen import average, crosses, ema_grid
 from workers.engine.accounting.books import replay
 from workers.engine.desk import Desk
@@ -108,14 +109,12 @@ class TestFills:
         assert gappy.fills[0].price == int(series.open[6])
 
 
-def _without(series: Any, place: int) -> Any:
-    import numpy as np
-
-    columns = {name: np.delete(getattr(series, name), place) for name in ("start", "open", "high", "low", "close")}
-    from workers.backtest.data import BarSeries
-
-    volume = np.delete(series.volume, place)
-    return BarSeries(series.instrument, series.interval_ns, *columns.values(), volume)
+def _without(series: BarSeries, place: int) -> BarSeries:
+    cut = [
+        np.delete(column, place)
+        for column in (series.start, series.open, series.high, series.low, series.close, series.volume)
+    ]
+    return BarSeries(series.instrument, series.interval_ns, cut[0], cut[1], cut[2], cut[3], cut[4], cut[5])
 
 
 class TestLatency:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -130,11 +131,11 @@ class Result:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """Every figure, ready for JSON; fractions, and money in the quote asset."""
+        """Every figure, ready for JSON; fractions, and money in the quote asset. None: not defined."""
         books = self.kernel.books
         capital = stats.money(books.capital)
         turnover = sum(fill.price * fill.lots * self.instruments[fill.symbol].lot_value for fill in self.fills)
-        return {
+        figures = {
             "strategy": self.config.strategy,
             "data": self.label,
             "quote": self.quote,
@@ -158,6 +159,9 @@ class Result:
             "journal_head": self.journal.head,
             "inputs": self.inputs,
             "fingerprint": self.fingerprint,
+        }
+        return {
+            name: None if isinstance(value, float) and not isfinite(value) else value for name, value in figures.items()
         }
 
     @property

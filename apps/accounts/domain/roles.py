@@ -13,6 +13,7 @@ class Capability(StrEnum):
     TRADING_RESUME = "trading.resume"
     TRADING_CANCEL = "trading.cancel"
     TRADING_ORDER = "trading.order"
+    BACKTEST_RUN = "trading.backtest"
     DEPLOY_VIEW = "deployments.view"
     DEPLOY_START = "deployments.start"
     DEPLOY_STOP = "deployments.stop"
@@ -45,7 +46,7 @@ ROLE_CHOICES: Final = [(role.value, role.value) for role in Role]
 
 _C = Capability
 _VIEW: Final = frozenset({_C.TRADING_VIEW, _C.DEPLOY_VIEW, _C.INCIDENT_VIEW, _C.POLICY_VIEW, _C.FLEET_VIEW})
-_ACT: Final = _VIEW | {_C.TRADING_HALT, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}
+_ACT: Final = _VIEW | {_C.TRADING_HALT, _C.BACKTEST_RUN, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}
 
 CAPABILITIES: Final[dict[Role, frozenset[Capability]]] = {
     Role.VIEWER: _VIEW,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import ledger_views, parents, risk_views, views
+from apps.trading.api import backtest_views, ledger_views, parents, risk_views, views
 
 router = SimpleRouter()
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
@@ -29,6 +29,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("ledger/", ledger_views.LedgerView.as_view(), name="ledger"),
     path("pnl/attribution/", ledger_views.ProfitAttributionView.as_view(), name="pnl-attribution"),
+    path("backtests/", backtest_views.BacktestsView.as_view(), name="backtests"),
+    path("backtests/<uuid:run_id>/", backtest_views.BacktestView.as_view(), name="backtest"),
+    path("backtests/<uuid:run_id>/cancel/", backtest_views.BacktestCancelView.as_view(), name="backtest-cancel"),
+    path("backtests/<uuid:run_id>/tear-sheet/", backtest_views.TearSheetView.as_view(), name="backtest-tear-sheet"),
+    path("strategies/", backtest_views.StrategiesView.as_view(), name="strategies"),
     path("risk/report/", risk_views.RiskReportView.as_view(), name="risk-report"),
     path("risk/history/", risk_views.RiskHistoryView.as_view(), name="risk-history"),
     path("risk/what-if/", risk_views.WhatIfView.as_view(), name="risk-what-if"),

@@ -1,5 +1,6 @@
 """Trading records: what is traded, what was ordered, what it made of the books, and who may trade."""
 
+from apps.trading.models.backtests import Backtest
 from apps.trading.models.books import Balance, EquityPoint, Position
 from apps.trading.models.control import Halt, ResumeRequest, TradingControl
 from apps.trading.models.ledger import AttributionCell, LedgerPosting
@@ -11,6 +12,7 @@ from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
 
 __all__ = [
+    "Backtest",
     "AttributionCell",
     "Balance",
     "EquityPoint",

@@ -6,6 +6,7 @@ Long or flat, all decisions at the close, fills at the open of the next bar, fee
 at a bar before ``SLOW`` bars are known, and none closes the last position by itself. Averages start at the first close.
 """
 
+# mypy: disable-error-code="import-not-found, import-untyped"
 from __future__ import annotations
 
 import json

@@ -1,0 +1,72 @@
+"""Reading backtests and strategies."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.db.models import QuerySet
+
+from apps.core.errors import NotFound
+from apps.trading.models.backtests import Backtest, BacktestKind, BacktestState
+from apps.trading.rows_backtests import backtest_row
+from workers.engine.strategies.catalog import catalog
+
+SNAPSHOT_ROWS: Final = 100
+DATA_NAMES: Final = 200
+_BARS: Final = (".csv", ".csv.gz", ".parquet", ".feather")
+
+
+def backtests(*, trials: bool = False) -> QuerySet[Backtest]:
+    """Runs and searches, newest first; trials of searches only when asked for."""
+    found = Backtest.objects.defer("sheet")
+    return found if trials else found.exclude(kind=BacktestKind.TRIAL)
+
+
+def get_backtest(run_id: UUID | str) -> Backtest:
+    """One; NotFound."""
+    run = Backtest.objects.defer("sheet").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"there is no backtest {run_id}")
+    return run
+
+
+def trials_of(search_id: UUID | None) -> QuerySet[Backtest]:
+    """Trials of a search by number."""
+    return Backtest.objects.defer("sheet").filter(search_id=search_id).order_by("number")
+
+
+def tear_sheet(run_id: UUID) -> bytes:
+    """The HTML of a finished run; NotFound while there is none."""
+    run = Backtest.objects.filter(pk=run_id).first()
+    if run is None or run.state != BacktestState.DONE or not run.sheet:
+        raise NotFound(f"backtest {run_id} has no tear sheet (yet)")
+    return gzip.decompress(bytes(run.sheet))
+
+
+def snapshot() -> list[tuple[str, dict[str, Any]]]:
+    """What a new listener of the topic ``backtests`` starts from, oldest first."""
+    return [(str(run.pk), backtest_row(run)) for run in reversed(backtests()[:SNAPSHOT_ROWS])]
+
+
+def strategies() -> list[dict[str, Any]]:
+    """Every registered strategy with its parameters."""
+    return [msgspec.to_builtins(card) for card in catalog()]
+
+
+def data_names() -> list[str]:
+    """What the workers can be asked to trade on: files of the data folder, and names that were used before."""
+    root = Path(settings.GEKKO_DATA)
+    files = (path for place in ("ohlcv", "recordings", "bars") for path in sorted((root / place).rglob("*.*")))
+    found = [str(path.relative_to(root)) for path in files if path.name.endswith(_BARS) or _recorded(path)]
+    used = Backtest.objects.order_by("data").values_list("data", flat=True).distinct()[:DATA_NAMES]
+    return sorted({*found[:DATA_NAMES], *used})
+
+
+def _recorded(path: Path) -> bool:
+    stem = path.name.removesuffix(".gz")
+    return stem[-8:].isdigit() and stem[-9:-8] == "_"

@@ -1,0 +1,14 @@
+"""Scheduled work of trading records."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core.context import service_context
+from apps.trading.services.backtests import resend_overdue
+
+
+@shared_task(name="gekko.trading.resend_backtests", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+def resend_backtests() -> int:
+    """Find backtests that no worker took, or whose worker is lost."""
+    return resend_overdue(service_context("trading"))
