@@ -32,6 +32,8 @@ TABLES: tuple[Any, ...] = (
     models.ReconciliationRun,
     models.TradingControl,
     models.Halt,
+    models.LedgerPosting,
+    models.AttributionCell,
 )
 
 

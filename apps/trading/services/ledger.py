@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from apps.trading.domain import projection
-from apps.trading.domain.states import at
+from apps.trading.domain.states import ZERO, at
 from apps.trading.models import AttributionCell, LedgerPosting, Order, RunObservation, Venue
 from workers.engine import events as ev
 from workers.engine.accounting.attribution import UNASSIGNED, Attribution
@@ -17,6 +17,7 @@ from workers.engine.accounting.line import Line
 from workers.engine.instruments import atoms, from_atoms, from_money, money
 
 _AMOUNTS: Final = ("quantity", "unpriced", "cost", "realised", "fees", "funding")
+_BOOKED: Final = ("position", "unpriced", "cost", "realised", "fees")
 _UNIQUE: Final = ("venue", "strategy", "symbol")
 
 
@@ -56,7 +57,7 @@ def post(posted: Posted, records: Sequence[ev.Record]) -> None:
         for seq, entry in posted.entries
         for number, posting in enumerate(entry.postings)
     )
-    _save_attribution(posted, records[-1].event.ts)
+    _save_attribution(posted)
 
 
 def _know_settlements(venue: Venue, books: projection.Books, records: Sequence[ev.Record]) -> None:
@@ -75,11 +76,11 @@ def _ledger_of(books: projection.Books) -> Ledger:
     for symbol, held in books.positions.items():
         ledger.quote = held.line.instrument.quote
         ledger.lines[symbol] = line = Line(held.line.instrument)
-        for name in ("position", "unpriced", "cost", "realised", "fees"):
+        for name in _BOOKED:
             setattr(line, name, getattr(held.line, name))
         left.pop(held.line.instrument.base, None)
     if ledger.quote:
-        ledger.cash = money(left.pop(ledger.quote, 0), ledger.quote)
+        ledger.cash = money(left.pop(ledger.quote, ZERO), ledger.quote)
     ledger.other = {asset: atoms(total, asset) for asset, total in left.items()}
     return ledger
 
@@ -113,9 +114,11 @@ def _open(posted: Posted, first: ev.Record) -> None:
             postings.append(Posting(Account.REALISED, item.quote, -line.realised, 0, symbol))
         if line.fees:
             postings.append(Posting(Account.FEES, item.quote, line.fees, 0, symbol))
-        own = posted.parts.cell(UNASSIGNED, symbol)
-        for name in ("position", "unpriced", "cost", "realised", "fees"):
-            setattr(own, name, getattr(line, name))
+        so_far = {name: getattr(line, name) for name in _BOOKED}
+        if any(so_far.values()):
+            own = posted.parts.cell(UNASSIGNED, symbol)
+            for name, amount in so_far.items():
+                setattr(own, name, amount)
     postings += [Posting(Account.INVENTORY, asset, 0, held) for asset, held in ledger.other.items() if held]
     if ledger.cash:
         postings.append(Posting(Account.CASH, ledger.quote, ledger.cash))
@@ -145,9 +148,9 @@ def _row(venue: Venue, seq: int, number: int, entry: Entry, posting: Posting) ->
     )
 
 
-def _save_attribution(posted: Posted, ts: int) -> None:
+def _save_attribution(posted: Posted) -> None:
     rows = []
-    for strategy, symbol in posted.parts.changed:
+    for (strategy, symbol), ts in posted.parts.changed.items():
         cell = posted.parts.cells[strategy, symbol]
         rows.append(
             AttributionCell(

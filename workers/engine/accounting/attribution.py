@@ -69,10 +69,13 @@ class Attribution:
         """Strategy by run."""
         self.runs: dict[str, str] = {}
         """Run by client order id."""
-        self.changed: dict[tuple[str, str], None] = {}
+        self.changed: dict[tuple[str, str], int] = {}
+        """Time of the last event that touched a position, ns."""
+        self._now = 0
 
     def apply(self, event: e.JournalEvent, entry: Entry | None) -> None:
         """Follow one event; ``entry`` is what ``ledger.apply(event)`` answered."""
+        self._now = event.ts
         if isinstance(event, e.RunStarted):
             self.strategies[event.run_id] = event.strategy
         elif isinstance(event, e.OrderIntended):
@@ -105,7 +108,7 @@ class Attribution:
     def cell(self, strategy: str, symbol: str) -> Line:
         """Position of ``strategy`` in ``symbol``, made at first sight, and marked as changed."""
         key = (strategy, symbol)
-        self.changed[key] = None
+        self.changed[key] = self._now
         if key not in self.cells:
             self.cells[key] = Line(self.ledger.lines[symbol].instrument)
         return self.cells[key]
