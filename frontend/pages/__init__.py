@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from apps.accounts.permissions import Capability
 from frontend.elements import Element, html
 from frontend.frame import Frame, frame_of
-from frontend.pages import audit, incidents, orders, overview, pnl, risk, security
+from frontend.pages import audit, backtests, incidents, orders, overview, pnl, risk, security, strategies
 from frontend.pages.view import PageView
 
 __all__ = ["PAGES", "Page", "PageView", "loading", "page_of", "render"]
@@ -34,6 +34,8 @@ PAGES: Final = (
     Page("/pnl/", "P&L", "p", pnl.layout, Capability.TRADING_VIEW),
     Page("/orders/", "Positions & orders", "r", orders.layout, Capability.TRADING_VIEW),
     Page("/risk/", "Risk", "k", risk.layout, Capability.TRADING_VIEW),
+    Page("/backtests/", "Backtests", "b", backtests.layout, Capability.TRADING_VIEW),
+    Page("/strategies/", "Strategies", "t", strategies.layout, Capability.TRADING_VIEW),
     Page("/incidents/", "Incidents", "i", incidents.layout, Capability.INCIDENT_VIEW),
     Page("/audit/", "Audit", "a", audit.layout, Capability.AUDIT_VIEW),
     Page("/security/", "Security", "e", security.layout),

@@ -2,6 +2,7 @@
 
 import { mountAuditEntries, mountAuditExport, mountAuditFilters, mountAuditProof, mountCheckpoints } from "./audit.js";
 import { mountAttribution } from "./attribution.js";
+import { mountBacktestCompare, mountBacktestForm, mountBacktests } from "./backtests.js";
 import { mountChart, mountRange, mountScope } from "./chart.js";
 import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses } from "./desk.js";
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
@@ -12,6 +13,7 @@ import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStre
 import { mountRiskChart } from "./risk-chart.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
 import { mountWhatIf } from "./what-if.js";
+import { mountStrategies, mountStrategyRunning } from "./strategies.js";
 
 export const WIDGETS = {
   attribution: mountAttribution,
@@ -20,7 +22,12 @@ export const WIDGETS = {
   "audit-export": mountAuditExport,
   "audit-filters": mountAuditFilters,
   "audit-proof": mountAuditProof,
+  "backtest-compare": mountBacktestCompare,
+  "backtest-form": mountBacktestForm,
+  backtests: mountBacktests,
   chart: mountChart,
+  strategies: mountStrategies,
+  "strategy-running": mountStrategyRunning,
   components: mountComponents,
   coverage: mountCoverage,
   deployment: mountDeployment,
