@@ -119,7 +119,7 @@ def order_trace(client_id: str) -> dict[str, Any]:
     run = run_observation(order.run_id)
     return {
         "client_id": order.client_id,
-        "quote": order.venue.quote,
+        "quote": _quote_of(order),
         "run_id": order.run_id,
         "strategy": "" if run is None else run.strategy,
         "signal": [] if denied else trace.signal_values(decision),
@@ -131,6 +131,11 @@ def order_trace(client_id: str) -> dict[str, Any]:
         "fees": trace.fees_by_asset((fill.fee_asset, fill.fee) for fill in executions),
         "latency": trace.latency(order.stages, order.timeline),
     }
+
+
+def _quote_of(order: Order) -> str:
+    instrument = Instrument.objects.filter(venue_id=order.venue_id, symbol=order.symbol).first()
+    return order.venue.quote if instrument is None else instrument.quote
 
 
 def fills(venue: str | None = None) -> QuerySet[Fill]:

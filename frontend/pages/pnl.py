@@ -13,11 +13,11 @@ DEFAULT_SCOPE = "desk"
 
 
 def layout(view: PageView) -> Element:
-    """Figures; lines with executions and events; drawdown, who earned what, and the result by instrument."""
+    """Figures; lines with executions and events; drawdown, and who earned what."""
     asked, scope = view.query.get("range", ""), view.query.get("scope", "")
     chosen = asked if asked in RANGES else DEFAULT_RANGE
     chosen_scope = scope if scope in SCOPES else DEFAULT_SCOPE
-    boxes = [lines(chosen, chosen_scope), attribution(chosen_scope), drawdown(), by_symbol()]
+    boxes = [lines(chosen, chosen_scope), drawdown(), attribution(chosen_scope)]
     return html.Div([figures(), html.Div(boxes, className="grid")])
 
 
@@ -59,19 +59,17 @@ def attribution(scope: str) -> Element:
     columns = [
         Column(SCOPES[scope]),
         Column("Net", number=True),
-        Column("Before fees", number=True, priority=2),
+        Column("Realised", number=True, priority=2),
+        Column("Unrealised", number=True, priority=2),
         Column("Fees", number=True),
-        Column("Volume", number=True, priority=2),
-        Column("Fills", number=True, priority=2),
-        Column("Held now", number=True, priority=3),
-        Column("Net per volume", number=True, priority=3),
+        Column("Funding", number=True, priority=3),
     ]
     return panel(
         "Attribution",
         table("attribution", "Result by scope since the books began", columns),
-        html.P("", className="hint row", **{"data-attribution": "note"}),
         id="attribution",
         topic="pnl",
+        span=7,
     )
 
 
@@ -81,22 +79,5 @@ def drawdown() -> Element:
         graph("drawdown-chart", "Drawdown from the highest profit", height=160, live="drawdown"),
         id="drawdown-panel",
         topic="pnl",
-        span=6,
-    )
-
-
-def by_symbol() -> Element:
-    columns = [
-        Column("Symbol"),
-        Column("Realised", number=True),
-        Column("Unrealised", number=True),
-        Column("Fees", number=True, priority=2),
-        Column("Net", number=True),
-    ]
-    return panel(
-        "By instrument",
-        table("pnl-by-symbol", "Result by instrument", columns),
-        id="by-symbol",
-        topic="positions",
-        span=6,
+        span=5,
     )

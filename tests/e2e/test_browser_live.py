@@ -158,12 +158,34 @@ def test_an_order_opens_with_its_states_and_latency(ann: Person, visitor: Visito
     page = watched.visit("/orders/?tab=done")
     page.locator("#orders tbody tr.opens").first.click()
     drawer = page.locator("#drawer")
-    expect(drawer.get_by_role("heading", name="States")).to_be_visible()
+    for heading in ("What happened", "Fills", "Risk verdict", "Order"):
+        expect(drawer.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     expect(drawer.locator(".timeline li")).not_to_have_count(0)
+    expect(drawer.get_by_text("Fee in all")).to_be_visible()
     assert watched.axe() == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Rejected").click()
     assert page.url.endswith("tab=rejected")
+    page.locator("#orders tbody tr.opens:visible").first.click()
+    expect(drawer.locator(".reasons li").first).to_be_visible()
+    expect(drawer.get_by_text("Refused", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Fills").click()
+    heads = page.locator("#orders thead th:visible")
+    expect(heads.filter(has_text="Liquidity")).to_have_count(1)
+    expect(heads.filter(has_text="Fee")).to_have_count(1)
+
+
+def test_results_are_shown_by_scope(ann: Person, visitor: Visitor) -> None:
+    day = [*journal.trading_day(11, 40), journal.marked(journal.START)]
+    project(service_context("projector"), worker="w", records=journal.records(day))
+    page = visitor(ann).visit("/pnl/")
+    rows = page.locator('#attribution tbody tr:not([data-key=""])')
+    expect(rows).to_have_count(1)
+    page.get_by_role("group", name="Scope").get_by_role("button", name="Instrument").click()
+    expect(rows).to_have_count(2)
+    expect(page.locator("#attribution thead th").first).to_have_text("Instrument")
+    assert page.url.endswith("scope=instrument")
 
 
 def test_cancelling_open_orders_takes_a_reason(ann: Person, visitor: Visitor) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from rest_framework import serializers
 
 from apps.trading import rows
-from apps.trading.selectors_pnl import SCOPES
 
 if TYPE_CHECKING:
     Base = serializers.Serializer[Any]
@@ -262,30 +261,6 @@ class PnlSerializer(Base):
     drawdown = serializers.ListField(child=amount())
 
 
-class AttributionRow(Base):
-    """One strategy, instrument or venue, or the desk; null where a held instrument has no mark."""
-
-    key = serializers.CharField()
-    net = amount(null=True)
-    before_fees = amount(null=True)
-    fees = amount()
-    volume = amount()
-    fills = serializers.IntegerField()
-    held_value = amount(null=True)
-    net_bps = serializers.CharField(allow_null=True, help_text="Net result in basis points of the volume.")
-
-
-class AttributionSerializer(Base):
-    """``unexplained`` is the books' own result less the rows: above all what was held before the first fill."""
-
-    venue = serializers.CharField()
-    scope = serializers.CharField()
-    quote = serializers.CharField()
-    booked = amount(null=True)
-    unexplained = amount(null=True)
-    rows = AttributionRow(many=True)
-
-
 class HaltSerializer(Base):
     id = serializers.UUIDField()
     venue = serializers.CharField()
@@ -370,7 +345,3 @@ class PnlQuery(VenueQuery):
     start = serializers.DateTimeField(required=False)
     end = serializers.DateTimeField(required=False)
     points = serializers.IntegerField(required=False, min_value=4, max_value=1500)
-
-
-class AttributionQuery(VenueQuery):
-    scope = serializers.ChoiceField(choices=SCOPES, default="strategy")

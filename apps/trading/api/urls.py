@@ -13,7 +13,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("trading/orders/<str:client_id>/trace/", views.OrderTraceView.as_view(), name="trading-order-trace"),
     path("trading/account/", views.AccountView.as_view(), name="trading-account"),
     path("trading/pnl/", views.PnlView.as_view(), name="trading-pnl"),
-    path("trading/pnl/attribution/", views.AttributionView.as_view(), name="trading-attribution"),
     path("trading/positions/", views.PositionView.as_view(), name="trading-positions"),
     path("trading/fills/", views.FillView.as_view(), name="trading-fills"),
     path("trading/instruments/", views.InstrumentView.as_view(), name="trading-instruments"),

@@ -17,7 +17,7 @@ from rest_framework.throttling import BaseThrottle
 from apps.core.api.idempotency import idempotent
 from apps.core.api.versions import with_etag
 from apps.core.api.views import ApiListView, ApiView, ApiViewSet, valid
-from apps.trading import rows, selectors, selectors_pnl, services
+from apps.trading import rows, selectors, services
 from apps.trading.api import filters, serializers
 from apps.trading.models import ResumeRequest
 
@@ -136,16 +136,6 @@ class PnlView(ApiView):
             points=query.get("points", selectors.MAX_POINTS),
         )
         return Response(series)
-
-
-class AttributionView(ApiView):
-    """The result by strategy, instrument, venue or for the whole desk, since the books began."""
-
-    @extend_schema(parameters=[serializers.AttributionQuery], responses=serializers.AttributionSerializer)
-    def get(self, request: Request) -> Response:
-        selectors.may_view(self.ctx, "pnl")
-        query = asked(serializers.AttributionQuery, request)
-        return Response(selectors_pnl.attribution_of(venue_of(query), query["scope"]))
 
 
 class ControlView(ApiView):

@@ -1,7 +1,7 @@
 // Who earned what since the books began: asked anew after fills and every few seconds, since marks move.
 
 import { get } from "../core/api.js";
-import { number, signed, words } from "../core/format.js";
+import { number } from "../core/format.js";
 import { listen } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { asked } from "../frame/nav.js";
@@ -10,22 +10,19 @@ import { gain } from "./cells.js";
 const EVERY_MS = 5000;
 const AFTER_FILL_MS = 700;
 const HEADS = { desk: "Desk", strategy: "Strategy", instrument: "Instrument", venue: "Venue" };
-/** Smaller differences are the rounding of what is shown. */
-const LEAST_REST = 0.01;
+/** Rows that are nobody's, in words. */
+const OTHERS = { unassigned: "Not from a strategy", netting: "Netting between strategies", "no desk": "No desk" };
 
 export function mountAttribution(host) {
   let scope = asked("scope") in HEADS ? asked("scope") : "desk";
   let soon = 0;
-  const note = host.closest(".panel").querySelector("[data-attribution]");
   const columns = [
-    (row) => (scope === "strategy" ? words(row.key) : row.key),
-    (row) => gain(row.net),
-    (row) => gain(row.before_fees),
+    (row) => OTHERS[row.key] || row.key,
+    (row) => gain(row.total),
+    (row) => gain(row.realised),
+    (row) => gain(row.unrealised),
     (row) => number(row.fees),
-    (row) => number(row.volume),
-    (row) => number(row.fills, 0),
-    (row) => number(row.held_value),
-    (row) => (row.net_bps === null ? "–" : `${number(row.net_bps)} bps`),
+    (row) => gain(row.funding),
   ];
   const empty = { title: "Nothing was traded yet", text: "Each strategy and instrument has a line here from its first fill on." };
   const table = new LiveTable(host, columns, { empty });
@@ -33,11 +30,10 @@ export function mountAttribution(host) {
     if (document.hidden) return;
     try {
       const wanted = scope;
-      const found = await get(`trading/pnl/attribution/?scope=${wanted}`);
+      const found = await get(`pnl/attribution/?by=${wanted}`);
       if (wanted !== scope || !host.isConnected) return;
       host.querySelector("thead th").textContent = HEADS[scope];
-      table.render(found.rows.map((row) => [row.key, row]));
-      note.textContent = rest(found);
+      table.render(withTotal(found));
     } catch (error) {
       table.say("Results could not be read", error.words || String(error), "error");
     }
@@ -61,8 +57,9 @@ export function mountAttribution(host) {
   };
 }
 
-/** What the rows do not explain, where it is more than rounding. */
-function rest({ unexplained, quote }) {
-  if (unexplained === null || Math.abs(Number(unexplained)) < LEAST_REST) return "";
-  return `Not from trades: ${signed(unexplained).text} ${quote}, the value change of what was held before the first fill.`;
+/** The rows, the largest first, and what they add up to where there is more than one. */
+function withTotal({ rows, total }) {
+  const sorted = [...rows].sort((a, b) => Number(b.total) - Number(a.total));
+  const sum = sorted.length > 1 ? [["", { ...total, key: "All together" }]] : [];
+  return [...sorted.map((row) => [row.key, row]), ...sum];
 }

@@ -8,7 +8,7 @@ import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses 
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
 import { mountKpis } from "./kpis.js";
 import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
-import { mountPnlBySymbol, mountPositions } from "./positions.js";
+import { mountPositions } from "./positions.js";
 import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStress, mountVarLimit, mountVarMethods } from "./risk.js";
 import { mountRiskChart } from "./risk-chart.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
@@ -41,7 +41,6 @@ export const WIDGETS = {
   limits: mountLimits,
   "open-incidents": mountOpenIncidents,
   orders: mountOrders,
-  "pnl-by-symbol": mountPnlBySymbol,
   positions: mountPositions,
   processes: mountProcesses,
   "recent-fills": mountRecentFills,

@@ -45,19 +45,3 @@ export function mountPositions(host) {
   ];
   return () => ends.forEach((end) => end());
 }
-
-export function mountPnlBySymbol(host) {
-  const net = (row) => Number(row.realised) + Number(row.unrealised || 0) - Number(row.fees);
-  const table = new LiveTable(
-    host,
-    [
-      (row) => row.symbol,
-      (row) => gain(row.realised),
-      (row) => gain(row.unrealised),
-      (row) => number(row.fees),
-      (row) => gain(row.unrealised === null ? null : net(row)),
-    ],
-    { empty: { title: "No results yet", text: "Results by instrument come with the first position." } },
-  );
-  return listen("positions", (rows) => table.render([...rows].sort(bySymbol)));
-}
