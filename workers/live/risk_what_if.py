@@ -23,15 +23,14 @@ def answer(host: LoopHost, orders: Sequence[Mapping[str, Any]], timeout_s: float
     if trading is None:
         return {"verdicts": [], "error": "the trading loop is starting"}
     try:
-        verdicts = host.call(lambda _control: judge(trading.kernel, orders), timeout_s)
+        verdicts = host.call(lambda _control: judge(trading.kernel, orders, time.time_ns()), timeout_s)
     except (NotReady, TimeoutError) as error:
         return {"verdicts": [], "error": str(error) or "the trading loop is too busy to answer"}
     return {"verdicts": verdicts, "error": ""}
 
 
-async def judge(kernel: Kernel, orders: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+async def judge(kernel: Kernel, orders: Sequence[Mapping[str, Any]], now: int) -> list[dict[str, Any]]:
     """Belongs to the loop's thread. Each order ``{symbol, side, quantity, price, order_type}`` is judged by itself."""
-    now = time.time_ns()
     return [_verdict(kernel, order, now) for order in orders]
 
 
