@@ -405,7 +405,7 @@ def test_a_stop_fires_at_the_first_price_beyond_and_never_before(changes: list[i
 @given(prices, st.integers(1, 300), st.booleans())
 def test_a_trailing_stop_is_the_slow_reference(changes: list[int], away: int, in_bps: bool) -> None:
     bids, rig = walk(changes), quiet_rig()
-    offset = {"trail_bps": away} if in_bps else {"trail_ticks": away}
+    offset: dict[str, Any] = {"trail_bps": away} if in_bps else {"trail_ticks": away}
     rig.kernel.desk.now = rig.now
     one = rig.kernel.desk.hold(
         ConditionalRequest(

@@ -186,6 +186,17 @@ def test_halt_cancel_all_and_the_end_of_the_run_end_it() -> None:
         rig.check_replay()
 
 
+@pytest.mark.parametrize(
+    ("scope", "ends"), [("instrument:BTCUSDT", True), ("instrument:ETHUSDT", False), ("firm", True)]
+)
+def test_a_halt_by_scope_ends_what_it_covers(scope: str, ends: bool) -> None:
+    rig = start(50_000)
+    one = hold(rig, stop())
+    wanted = {"scope": scope, "halted": True, "reason": "looks wrong", "by": "ann", "version": 1}
+    rig.take(rig.kernel.set_scopes(rig.now, [wanted]))
+    assert held(rig, one).live is not ends
+
+
 def test_a_denial_at_the_trigger_is_recorded_and_a_passing_one_tried_again() -> None:
     rig = start(50_000, limits={**WIDE, "duplicate_window_ms": 2500})
     other = rig.order(SYMBOL, Side.SELL, 20_000)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from workers.engine.config import KernelConfig
 from workers.engine.events import Bar, OverridesActivated, ScopesMarked, ScopeStateChanged, Trade
+from workers.engine.execution.conditional_types import Conditional
 from workers.engine.execution.orders import Order
 from workers.engine.kernel_life import KernelLife
 from workers.engine.ports import Clock, Effects
@@ -61,6 +62,9 @@ class KernelGate(KernelLife):
         for order in self.books.open_orders():
             if selection.takes(self._place_of(order), order.side):
                 self._desk.request_cancel(order, f"{reason} ({by})")
+        for held in self._desk.conditionals.live():
+            if selection.takes(self._place_of(held), held.side):
+                self._desk.cancel(held.client_id, f"{reason} ({by})")
         return self._effects()
 
     def set_overrides(self, now: int, overrides: Sequence[Mapping[str, Any]]) -> Effects:
@@ -89,7 +93,7 @@ class KernelGate(KernelLife):
         scope = parse_scope(name)
         return scope.kind is not ScopeKind.INSTRUMENT or scope.name in self.books.lines
 
-    def _place_of(self, order: Order) -> Place:
+    def _place_of(self, order: Order | Conditional) -> Place:
         risk = self._desk.risk
         strategy = risk.ledger.runs.get(order.run_id, "")
         optional = risk.limits.optional if risk.limits is not None else None
@@ -104,6 +108,9 @@ class KernelGate(KernelLife):
             for order in self.books.open_orders():
                 if covers(scope, self._place_of(order)):
                     desk.request_cancel(order, f"{name} halted: {reason}")
+            for held in desk.conditionals.live():
+                if covers(scope, self._place_of(held)):
+                    desk.cancel(held.client_id, f"{name} halted: {reason}")
 
     def _throttle(self, strategy: str) -> None:
         """A strategy repeated itself more often than it may: only a person lets it go on (RTS 6, article 15(3))."""

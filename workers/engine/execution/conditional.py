@@ -75,6 +75,13 @@ PASSING: Final = frozenset(
 LASTING: Final = frozenset(
     {
         Reason.TRADING_HALTED,
+        Reason.FIRM_HALTED,
+        Reason.DESK_HALTED,
+        Reason.STRATEGY_HALTED,
+        Reason.VENUE_HALTED,
+        Reason.INSTRUMENT_HALTED,
+        Reason.RUN_STOPPED,
+        Reason.VENUE_RESTRICTED,
         Reason.INSTRUMENT_UNKNOWN,
         Reason.INSTRUMENT_RESTRICTED,
         Reason.QUANTITY_NOT_POSITIVE,
@@ -234,7 +241,7 @@ class Conditionals:
         for order in books.open_orders():
             if 0 < order.expires_at <= now:
                 self._desk.cancel(order.client_id, "its time is over")
-        for held in self._live():
+        for held in self.live():
             if 0 < held.expires_at <= now:
                 self.end(held, ConditionalStatus.EXPIRED, "its time is over")
         for symbol in tuple(self._held.live):
@@ -243,8 +250,8 @@ class Conditionals:
 
     def _next_due(self, now: int) -> None:
         ends = [order.expires_at for order in self._desk.books.open_orders()]
-        ends += [held.expires_at for held in self._live()]
-        ends += [self._retry.get(held.client_id, 0) for held in self._live()]
+        ends += [held.expires_at for held in self.live()]
+        ends += [self._retry.get(held.client_id, 0) for held in self.live()]
         self.due = min((end for end in ends if end > now), default=NEVER)
 
     def cancel(self, client_id: str, reason: str) -> bool:
@@ -257,7 +264,7 @@ class Conditionals:
 
     def cancel_all(self, reason: str, *, run_id: str | None = None) -> None:
         """End every conditional order, or those of one run; what rests at the venue is cancelled by the caller."""
-        for order in self._live():
+        for order in self.live():
             if order.live and (run_id is None or order.run_id == run_id):
                 self.end(order, ConditionalStatus.CANCELED, reason)
 
@@ -268,7 +275,7 @@ class Conditionals:
             releaser = self._held.all.get(child.conditional_id) if child.conditional_id else None
             if releaser is not None and not releaser.live:
                 self._cancel_children(releaser, releaser.detail)
-        for order in self._live():
+        for order in self.live():
             if order.live and (run is None or order.run_id != run.run_id):
                 self.end(order, ConditionalStatus.CANCELED, "its run is over")
             elif order.live and len(self._held.group(order)) < order.legs:
@@ -277,7 +284,8 @@ class Conditionals:
                 self._settle(order)
         self._next_due(self._desk.now)
 
-    def _live(self) -> list[Conditional]:
+    def live(self) -> list[Conditional]:
+        """Everything that is held, instrument by instrument."""
         return [order for held in self._held.live.values() for order in held.values()]
 
     def end(self, order: Conditional, status: ConditionalStatus, detail: str) -> None:

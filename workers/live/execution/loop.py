@@ -65,7 +65,6 @@ class TradingLoop:
         self.config = config
         self.journal = journal
         self.stages = StageClock()
-        self.kernel = Kernel(KernelConfig(), clock=time.perf_counter_ns)
         self.venue = CcxtVenue(
             api_key=config.api_key,
             secret=config.api_secret,
@@ -74,6 +73,8 @@ class TradingLoop:
             clock=time.time_ns,
             timeout_s=config.order_timeout_s,
         )
+        kernel_config = KernelConfig(features=self.venue.rules.features)
+        self.kernel = Kernel(kernel_config, clock=time.perf_counter_ns)
         self.gateway = Gateway(journal=journal, venue=self.venue, host=self, config=config, stages=self.stages)
         self.feed: Feed | None = None
         self.users: UserStream | None = None
