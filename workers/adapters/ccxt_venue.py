@@ -33,6 +33,7 @@ from workers.adapters.venue import (
     VenueTrade,
     VenueUnknown,
     VenueUnreachable,
+    wire_tif,
 )
 from workers.engine.events import JournalEvent, OrderIntended, OrderNotSent, OrderRejected, OrderUnknown
 from workers.engine.instruments import GridError, Instrument, atoms
@@ -229,7 +230,7 @@ class CcxtVenue:
         if intent.order_type is not OrderType.MARKET:
             params["price"] = f"{instrument.price(intent.price):f}"
         if intent.order_type is OrderType.LIMIT:
-            params["timeInForce"] = intent.tif.value
+            params["timeInForce"] = wire_tif(intent.tif).value
         return self._signed(**params)
 
     def _not_sent(self, intent: OrderIntended, detail: str) -> OrderNotSent:

@@ -21,7 +21,7 @@ import msgspec
 from workers.engine.events import JournalEvent, OrderIntended
 from workers.engine.instruments import Instrument
 from workers.engine.market.venues import VenueRules
-from workers.engine.vocabulary import OrderStatus, Side
+from workers.engine.vocabulary import OrderStatus, Side, TimeInForce
 
 
 class Outcome(StrEnum):
@@ -165,3 +165,8 @@ class Venue(Protocol):
     async def balances(self) -> dict[str, int]:
         """Atoms of every asset that the account holds or our instruments name."""
         ...
+
+
+def wire_tif(tif: TimeInForce) -> TimeInForce:
+    """What goes out: orders that end by the clock are ended by ours, at every venue alike, and leave as GTC."""
+    return TimeInForce.GTC if tif in (TimeInForce.GTD, TimeInForce.DAY) else tif

@@ -70,10 +70,14 @@ class Signer:
         self._clock = clock
         self._nonce = nonce
 
-    def token(self, method: str = "", host: str = "", path: str = "") -> str:
-        """A token for one REST request, without its query; without arguments one for the websocket."""
+    def token(self, method: str = "", host: str = "", path: str = "", *, deadline: int = 0) -> str:
+        """A token for one REST request, without its query; without arguments one for the websocket.
+
+        With a ``deadline`` (ns) it is good until then, to the next whole second, and no longer.
+        """
         now = self._clock() // 1_000_000_000
-        claims: dict[str, object] = {"sub": self._name, "iss": "cdp", "nbf": now, "exp": now + LIFE_S}
+        end = min(now + LIFE_S, -(-deadline // 1_000_000_000)) if deadline else now + LIFE_S
+        claims: dict[str, object] = {"sub": self._name, "iss": "cdp", "nbf": now, "exp": end}
         if method:
             claims["uri"] = f"{method} {host}{path}"
         algorithm = "ES256" if isinstance(self._key, ec.EllipticCurvePrivateKey) else "EdDSA"
