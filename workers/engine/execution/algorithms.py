@@ -79,7 +79,8 @@ class Algorithm(ABC, Generic[T]):
         span = parent.end - parent.start
         finish = min(span // FINISH_SHARE, LONGEST_FINISH_NS)
         if params.finish_s is not None:
-            finish = min(int(params.finish_s * SECOND_NS), span)
+            # Never nothing: what is released at the very end could not be traded any more.
+            finish = min(max(int(params.finish_s * SECOND_NS), min(finish, SECOND_NS)), span)
         self.finish_at = parent.end - finish if self.completes else 0
         self.patience_ns = int(params.patience_s * SECOND_NS)
 
