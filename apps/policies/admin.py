@@ -21,3 +21,9 @@ class RiskLimitsAdmin(PolicyRecords):
 @admin.register(models.ApprovalRule)
 class ApprovalRuleAdmin(PolicyRecords):
     list_display = ["action", "mode", "people"]
+
+
+@admin.register(models.LimitOverride)
+class LimitOverrideAdmin(PolicyRecords):
+    list_display = ["code", "scope", "amount", "until", "state", "requested_by_name", "decided_by_name"]
+    list_filter = ["state"]

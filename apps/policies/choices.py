@@ -5,6 +5,16 @@ from __future__ import annotations
 from django.db import models
 
 
+class OverrideState(models.TextChoices):
+    """PENDING waits for another person; APPROVED holds until its time; the rest are final."""
+
+    PENDING = "pending", "Waiting for approval"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    REVOKED = "revoked", "Revoked"
+    EXPIRED = "expired", "Expired"
+
+
 class LimitsState(models.TextChoices):
     """A draft may be edited; the one active version is what the desk trades under; retired ones are history."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from apps.policies.choices import LimitsState
+from apps.core.ids import new_id
+from apps.policies.choices import LimitsState, OverrideState
 
 
 class RiskLimits(models.Model):
@@ -58,3 +60,49 @@ class ApprovalRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} on {self.mode}: {self.people}"
+
+
+class LimitOverride(models.Model):
+    """Leave to exceed one limit of one scope up to an amount, until a time: asked for and approved by two people."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    scope = models.CharField(max_length=80)
+    code = models.CharField(max_length=48)
+    amount = models.CharField(max_length=48)
+    """Canonical decimal in the limit's own unit; signed as it stands."""
+    until = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+    state = models.CharField(max_length=8, choices=OverrideState.choices, default=OverrideState.PENDING)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_by_name = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_by_name = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    ended_by_name = models.CharField(max_length=150, blank=True)
+    ended_at = models.DateTimeField(null=True)
+    digest = models.CharField(max_length=64, blank=True)
+    signature = models.CharField(max_length=128, blank=True)
+    """Ed25519 over id and digest, in hex, made when it was approved."""
+    version = models.IntegerField(default=1)
+
+    class Meta:
+        ordering = ["-requested_at"]
+        indexes = [models.Index(fields=["state", "until"], name="override_active")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(approved_by=None) | ~models.Q(approved_by=models.F("requested_by")),
+                name="override_two_people",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state=OverrideState.APPROVED)
+                | (models.Q(approved_by__isnull=False) & ~models.Q(signature="")),
+                name="override_approved_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(until__gt=models.F("requested_at")), name="override_until_after_request"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} of {self.scope} to {self.amount} ({self.state})"

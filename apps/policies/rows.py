@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.policies.models import RiskLimits
+from apps.policies.models import LimitOverride, RiskLimits
 
 
 def limits_row(row: RiskLimits) -> dict[str, Any]:
@@ -21,5 +21,33 @@ def limits_row(row: RiskLimits) -> dict[str, Any]:
         "published_by": row.published_by,
         "published_at": None if row.published_at is None else row.published_at.isoformat(),
         "retired_at": None if row.retired_at is None else row.retired_at.isoformat(),
+        "version": row.version,
+    }
+
+
+def override_key(row: LimitOverride) -> str:
+    """Key of an override in topic ``policies``, beside the numbers of limits."""
+    return f"override:{row.pk}"
+
+
+def override_row(row: LimitOverride) -> dict[str, Any]:
+    """One leave to exceed a limit; topic ``policies``, key ``override:<id>``."""
+    return {
+        "object": "override",
+        "id": str(row.id),
+        "scope": row.scope,
+        "code": row.code,
+        "amount": row.amount,
+        "until": row.until.isoformat(),
+        "reason": row.reason,
+        "state": row.state,
+        "requested_by": row.requested_by_name,
+        "requested_at": row.requested_at.isoformat(),
+        "decided_by": row.decided_by_name,
+        "decided_at": None if row.decided_at is None else row.decided_at.isoformat(),
+        "ended_by": row.ended_by_name,
+        "ended_at": None if row.ended_at is None else row.ended_at.isoformat(),
+        "digest": row.digest,
+        "signature": row.signature,
         "version": row.version,
     }

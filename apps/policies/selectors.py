@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import QuerySet
@@ -9,8 +10,9 @@ from django.db.models import QuerySet
 from apps.accounts.permissions import Capability, require
 from apps.core.context import Context
 from apps.core.errors import NotFound
-from apps.policies.choices import LimitsState
-from apps.policies.models import ApprovalRule, RiskLimits
+from apps.policies.choices import LimitsState, OverrideState
+from apps.policies.domain.overrides import moment
+from apps.policies.models import ApprovalRule, LimitOverride, RiskLimits
 
 DEFAULT_PEOPLE: Final[dict[tuple[str, str], int]] = {
     ("trading.resume", "paper"): 1,
@@ -32,6 +34,12 @@ def active_limits() -> dict[str, Any] | None:
     return {"version": row.number, "digest": row.digest, "limits": row.limits, "signature": row.signature}
 
 
+def desk_names() -> list[str]:
+    """Desks that the limits in force name."""
+    active = active_limits()
+    return sorted(active["limits"].get("desks", {})) if active is not None else []
+
+
 def limits_versions() -> QuerySet[RiskLimits]:
     """All versions, newest first."""
     return RiskLimits.objects.order_by("-number")
@@ -43,6 +51,28 @@ def get_limits(number: int) -> RiskLimits:
     if row is None:
         raise NotFound(f"there are no risk limits of version {number}")
     return row
+
+
+def overrides() -> QuerySet[LimitOverride]:
+    """All wishes to exceed a limit and what became of them, newest first."""
+    return LimitOverride.objects.order_by("-requested_at", "-id")
+
+
+def active_overrides(now: datetime) -> list[dict[str, Any]]:
+    """What the gate lets orders exceed now: {id, scope, code, amount, until, digest, signature}, by id."""
+    held = LimitOverride.objects.filter(state=OverrideState.APPROVED, until__gt=now).order_by("id")
+    return [
+        {
+            "id": str(row.pk),
+            "scope": row.scope,
+            "code": row.code,
+            "amount": row.amount,
+            "until": moment(row.until),
+            "digest": row.digest,
+            "signature": row.signature,
+        }
+        for row in held
+    ]
 
 
 def approvals_needed(action: str, mode: str) -> int:

@@ -144,10 +144,15 @@ def set_approval(ctx: Context, *, action: str, mode: str, people: int) -> Approv
 
 def sign(number: int, digest: str) -> str:
     """Ed25519 signature in hex with the desk's signing key, so that a worker can tell published from planted."""
+    return sign_bytes(signed_bytes(number, digest))
+
+
+def sign_bytes(content: bytes) -> str:
+    """Ed25519 signature in hex over ``content`` with the desk's signing key."""
     key = load_pem_private_key(settings.GEKKO_AUDIT_SIGNING_KEY.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise TypeError(f"expected an Ed25519 key in {settings.GEKKO_AUDIT_SIGNING_KEY}, was {type(key).__name__}")
-    return key.sign(signed_bytes(number, digest)).hex()
+    return key.sign(content).hex()
 
 
 def _lock_numbers() -> None:

@@ -63,7 +63,8 @@ def _trading(topic: str) -> Callable[[], Rows]:
 
 
 def _policies() -> Rows:
-    return [(str(row.number), policy_rows.limits_row(row)) for row in policies.limits_versions()[:20]]
+    overrides = [(policy_rows.override_key(row), policy_rows.override_row(row)) for row in policies.overrides()[:50]]
+    return overrides + [(str(row.number), policy_rows.limits_row(row)) for row in policies.limits_versions()[:20]]
 
 
 def _fleet() -> Rows:

@@ -56,6 +56,21 @@ class ResumeRequestAdmin(TradingRecords):
     list_display = ["venue", "state", "requested_by_name", "approved_by_name", "requested_at"]
 
 
+@admin.register(models.ScopeControl)
+class ScopeControlAdmin(TradingRecords):
+    list_display = ["scope", "halted", "version", "reason", "by", "changed_at"]
+
+
+@admin.register(models.ScopeHalt)
+class ScopeHaltAdmin(TradingRecords):
+    list_display = ["control", "halted_at", "halted_by", "reason", "resumed_at", "resumed_by", "approved_by_name"]
+
+
+@admin.register(models.CancelOrder)
+class CancelOrderAdmin(TradingRecords):
+    list_display = ["venue", "selection", "reason", "by", "at"]
+
+
 @admin.register(models.JournalCursor)
 class JournalCursorAdmin(TradingRecords):
     list_display = ["worker", "seq", "hash", "anchored_seq", "projected_at"]

@@ -32,6 +32,7 @@ from apps.trading.models import (
     TradingControl,
     Venue,
 )
+from apps.trading.selectors_scopes import scope_rows
 from workers.engine.vocabulary import OrderStatus
 
 MAX_POINTS: Final = 1500
@@ -263,7 +264,7 @@ def snapshot(topic: str, venue: str) -> list[tuple[str, dict[str, Any]]]:
         return [(rows.fill_key(fill), rows.fill_row(fill)) for fill in fills(venue)[:SNAPSHOT_ROWS]]
     if topic == "halts":
         wishes = [(str(wish.pk), rows.resume_row(wish)) for wish in resume_requests(venue)[:RESUME_ROWS]]
-        return wishes + [
+        return [*wishes, *scope_rows()] + [
             (control.venue_id, rows.control_row(control)) for control in TradingControl.objects.filter(venue_id=venue)
         ]
     raise NotFound(f"trading has no topic {topic!r}")

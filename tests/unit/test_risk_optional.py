@@ -267,6 +267,14 @@ def test_value_at_risk_at_the_exact_limit() -> None:
     assert reasons(rig) == set()
     rig.limits({**LIMITS, "max_var": "4.65269574808"}, version=2)
     assert reasons(rig) == {Reason.VAR_ABOVE_LIMIT}
+    # A snapshot over a quarter of the day counts double over the day.
+    rig.take(rig.kernel.set_var_snapshot(rig.now, snapshot(horizon_ns=DAY_NS // 4, confidence=0.95)))
+    rig.limits({**LIMITS, "max_var": "9.3053914962"}, version=3)
+    assert reasons(rig) == set()
+    rig.limits({**LIMITS, "max_var": "9.3053914961"}, version=4)
+    assert reasons(rig) == {Reason.VAR_ABOVE_LIMIT}
+    rig.limits({**LIMITS, "max_var": "6.5794145079", "var_confidence": "0.95"}, version=5)
+    assert reasons(rig) == set()
 
 
 def test_a_hedge_passes_above_the_limit_of_value_at_risk() -> None:
@@ -283,7 +291,7 @@ def test_a_covariance_that_does_not_fit_closes_the_gate_for_entries() -> None:
     bought_at = rig.kernel.set_var_snapshot(rig.now, snapshot())
     rig.take(bought_at)
     bought(rig)
-    for changes in ({"confidence": 0.95}, {"horizon_ns": DAY_NS - 1}, {"symbols": ("X", "Y")}, {"as_of": START + 1}):
+    for changes in ({"symbols": ("X", "Y")}, {"as_of": START + 1}):
         rig.take(rig.kernel.set_var_snapshot(rig.now, snapshot(**changes)))
         assert reasons(rig) == {Reason.VAR_SNAPSHOT_STALE}, changes
         assert reasons(rig, SELL) == set()

@@ -45,6 +45,28 @@ def cancel_all(reason: str, by: str) -> dict[str, Any]:
     return process().host.call(lambda control: control.cancel_all(reason=reason, by=by), ANSWER_S)
 
 
+@app.task(name="gekko.execution.cancel_some")  # type: ignore[untyped-decorator]  # celery has no types
+def cancel_some(number: int, selection: dict[str, Any], reason: str, by: str) -> dict[str, Any]:
+    """Ask for the cancellation of a part of the open orders."""
+    return process().host.call(
+        lambda control: control.cancel_some(number=number, selection=selection, reason=reason, by=by), ANSWER_S
+    )
+
+
+@app.task(name="gekko.execution.set_scopes")  # type: ignore[untyped-decorator]  # celery has no types
+def set_scopes(scopes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Take halts by scope."""
+    return process().host.call(lambda control: control.set_scopes(scopes=scopes), ANSWER_S)
+
+
+@app.task(name="gekko.execution.take_overrides")  # type: ignore[untyped-decorator]  # celery has no types
+def take_overrides() -> dict[str, Any]:
+    """Look at the tables for overrides at once; while they cannot be read, the next poll brings them."""
+    if (desired := look(process().host.config.venue)) is not None:
+        return process().host.call(lambda control: control.follow(desired), ANSWER_S)
+    return {"problem": "the tables cannot be read"}
+
+
 @app.task(name="gekko.execution.activate_limits")  # type: ignore[untyped-decorator]  # celery has no types
 def activate_limits(version: int, digest: str, limits: dict[str, Any], signature: str = "") -> dict[str, Any]:
     """Put the limits in force that the tables hold; the message's own count only while they cannot be read."""

@@ -17,7 +17,16 @@ from apps.core.errors import Invalid, StepUpRequired
 
 LIFETIME: Final = timedelta(seconds=120)
 ACTIONS: Final = frozenset(
-    {"trading.halt", "trading.resume", "trading.order", "deployments.start", "policies.publish", "users.manage"}
+    {
+        "trading.halt",
+        "trading.resume",
+        "trading.order",
+        "trading.flatten",
+        "deployments.start",
+        "policies.publish",
+        "policies.override",
+        "users.manage",
+    }
 )
 
 

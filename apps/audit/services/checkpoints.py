@@ -37,6 +37,11 @@ SENSITIVE: Final = frozenset(
         "trading.orders.cancel_all",
         "trading.resume.ordered",
         "trading.resume.requested",
+        "policies.override.approved",
+        "trading.scope.halted",
+        "trading.scope.halted_itself",
+        "trading.scope.resume_requested",
+        "trading.scope.resumed",
     }
 )
 """What somebody would most like to make unhappened: signed within seconds, not within the minute."""

@@ -18,6 +18,7 @@ from apps.incidents.choices import Kind, Severity, State
 from apps.incidents.domain import plans, watch
 from apps.incidents.models import Incident, ProcessSighting
 from apps.incidents.services.lifecycle import clear, open_incident, resolve_cleared
+from apps.policies.services_overrides import expire_overrides
 from apps.trading.services import expire_requests
 
 CONSUMER: Final = "incidents"
@@ -109,6 +110,7 @@ def sweep(ctx: Context, *, watching_since: datetime | None = None) -> int:
     _clear_quiet(ctx)
     resolve_cleared(ctx)
     expire_requests(ctx)
+    expire_overrides(ctx)
     return handled
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django_filters import rest_framework as filters
 
-from apps.policies.models import RiskLimits
+from apps.policies.models import LimitOverride, RiskLimits
 
 
 class LimitsFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     class Meta:
         model = RiskLimits
         fields = ["state"]
+
+
+class OverrideFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    class Meta:
+        model = LimitOverride
+        fields = ["state", "scope", "code"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.policies.choices import LimitsState
-from apps.policies.rows import limits_row
+from apps.policies.choices import LimitsState, OverrideState
+from apps.policies.rows import limits_row, override_row
 
 if TYPE_CHECKING:
     Base = serializers.Serializer[Any]
@@ -40,5 +40,50 @@ class LimitsContent(Base):
 
 class Publication(Base):
     """Leave from auth/step-up/ for action policies.publish on the number."""
+
+    grant = serializers.UUIDField(required=False, allow_null=True)
+
+
+class LimitField(Base):
+    """One field of the limits: its name, what it bounds in words, and whether it may be left out."""
+
+    name = serializers.CharField()
+    required = serializers.BooleanField()  # type: ignore[assignment]  # a wire name that the base class uses too
+    text = serializers.CharField()
+
+
+class OverrideSerializer(Base):
+    object = serializers.CharField(help_text="override: tells the rows of the policies topic apart.")
+    id = serializers.UUIDField()
+    scope = serializers.CharField(help_text="account, firm, desk:, strategy:, venue: or instrument:<name>")
+    code = serializers.CharField(help_text="Reason code of the limit.")
+    amount = serializers.CharField(help_text="Decimal in the limit's own unit.")
+    until = serializers.DateTimeField()
+    reason = serializers.CharField()
+    state = serializers.ChoiceField(choices=OverrideState.choices)
+    requested_by = serializers.CharField()
+    requested_at = serializers.DateTimeField()
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    ended_by = serializers.CharField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    digest = serializers.CharField()
+    signature = serializers.CharField()
+    version = serializers.IntegerField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return override_row(instance)
+
+
+class OverrideWish(Base):
+    scope = serializers.CharField(max_length=80)
+    code = serializers.CharField(max_length=48)
+    amount = serializers.CharField(max_length=48)
+    until = serializers.DateTimeField(help_text="Within 24 hours.")
+    reason = serializers.CharField(max_length=500)
+
+
+class OverrideApproval(Base):
+    """Leave from auth/step-up/ for action policies.override on the request's id."""
 
     grant = serializers.UUIDField(required=False, allow_null=True)

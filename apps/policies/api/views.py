@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
@@ -15,10 +16,11 @@ from rest_framework.response import Response
 from apps.core.api.idempotency import idempotent
 from apps.core.api.versions import required_version, with_etag
 from apps.core.api.views import ApiViewSet, valid
-from apps.policies import selectors, services
+from apps.policies import selectors, services, services_overrides
 from apps.policies.api import filters, serializers
-from apps.policies.models import RiskLimits
-from apps.policies.rows import limits_row
+from apps.policies.domain.limits import described
+from apps.policies.models import LimitOverride, RiskLimits
+from apps.policies.rows import limits_row, override_row
 
 
 class LimitsViewSet(ApiViewSet):
@@ -64,3 +66,53 @@ class LimitsViewSet(ApiViewSet):
         order = valid(serializers.Publication, request)
         row = services.publish(self.ctx, number=int(number), grant=order.get("grant"))
         return with_etag(Response(limits_row(row)))
+
+    @extend_schema(responses=serializers.LimitField(many=True))
+    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])
+    def fields(self, request: Request) -> Response:  # noqa: ARG002 - the router's signature
+        """Every limit there is: name, whether it may be left out, and what it bounds."""
+        selectors.may_view(self.ctx, "risk_limits")
+        return Response(described())
+
+
+class OverrideViewSet(ApiViewSet):
+    """Leave to exceed a limit, newest first: asked for by one person, approved by another, ended by its time."""
+
+    queryset = LimitOverride.objects.none()
+    serializer_class = serializers.OverrideSerializer
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = filters.OverrideFilter
+    cursor_ordering = ("-requested_at", "-id")
+    lookup_value_regex = r"[0-9a-f-]{36}"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if getattr(self, "swagger_fake_view", False):
+            return LimitOverride.objects.none()
+        selectors.may_view(self.ctx, "override")
+        return selectors.overrides()
+
+    @extend_schema(request=serializers.OverrideWish, responses={201: serializers.OverrideSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        row = services_overrides.request_override(self.ctx, **valid(serializers.OverrideWish, request))
+        return with_etag(Response(override_row(row), status=status.HTTP_201_CREATED))
+
+    @extend_schema(request=serializers.OverrideApproval, responses=serializers.OverrideSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def approve(self, request: Request, pk: str) -> Response:
+        order = valid(serializers.OverrideApproval, request)
+        row = services_overrides.approve_override(self.ctx, override_id=UUID(pk), grant=order.get("grant"))
+        return with_etag(Response(override_row(row)))
+
+    @extend_schema(request=None, responses=serializers.OverrideSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def reject(self, request: Request, pk: str) -> Response:  # noqa: ARG002 - the router's signature
+        return with_etag(Response(override_row(services_overrides.reject_override(self.ctx, override_id=UUID(pk)))))
+
+    @extend_schema(request=None, responses=serializers.OverrideSerializer)
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def revoke(self, request: Request, pk: str) -> Response:  # noqa: ARG002 - the router's signature
+        return with_etag(Response(override_row(services_overrides.revoke_override(self.ctx, override_id=UUID(pk)))))

@@ -7,101 +7,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from apps.core.errors import Invalid
-from apps.core.money import plain
-
-DECIMALS: Final = 8
-"""What the engine's smallest unit of an asset can express."""
-
-Check = Callable[[Any], Any]
-"""Returns the canonical value; ValueError with a message that names what was expected and what was given."""
-
-
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool | float) or not isinstance(value, str | int):
-        raise ValueError(f"expected a decimal string, was {value!r}")  # noqa: TRY004 - one kind of error per field
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"expected a decimal number, was {value!r}") from None
-    if not number.is_finite():
-        raise ValueError(f"expected a finite number, was {value}")
-    return number
-
-
-def _amount(value: Any) -> str:
-    number = _decimal(value)
-    if number <= 0:
-        raise ValueError(f"expected more than 0, was {value}")
-    if number != round(number, DECIMALS):
-        raise ValueError(f"expected at most {DECIMALS} decimals, was {value}")
-    return plain(number)
-
-
-def _fraction(value: Any) -> str:
-    number = _decimal(value)
-    if not 0 < number <= 1:
-        raise ValueError(f"expected more than 0 and at most 1, was {value}")
-    return plain(number)
-
-
-def _whole(low: int, high: int) -> Check:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"expected a whole number, was {value!r}")  # noqa: TRY004 - one kind of error per field
-        if not low <= value <= high:
-            raise ValueError(f"expected {low} to {high}, was {value}")
-        return value
-
-    return check
-
-
-def _by_symbol(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object of symbol to quantity, was {value!r}")  # noqa: TRY004 - as above
-    found: dict[str, str] = {}
-    for symbol, quantity in sorted(value.items()):
-        try:
-            found[_symbol(symbol)] = _amount(quantity)
-        except ValueError as error:
-            raise ValueError(f"{symbol}: {error}") from None
-    return found
-
-
-def _symbols(value: Any) -> list[str]:
-    if not isinstance(value, list):
-        raise ValueError(f"expected a list of symbols, was {value!r}")  # noqa: TRY004 - as above
-    return sorted({_symbol(symbol) for symbol in value})
-
-
-def _symbol(value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= 32 or not value.replace("-", "").isalnum():
-        raise ValueError(f"expected a symbol such as BTCUSDT, was {value!r}")
-    return value
-
+from apps.policies.domain.fields import Check, amount, by_symbol, fraction, symbols, whole
+from apps.policies.domain.optional_limits import OPTIONAL
 
 FIELDS: Final[dict[str, Check]] = {
-    "max_order_qty": _by_symbol,
-    "max_order_notional": _amount,
-    "max_position": _by_symbol,
-    "max_gross_notional": _amount,
-    "max_open_orders": _whole(1, 1000),
-    "collar_bps": _whole(1, 5000),
-    "reference_max_age_ms": _whole(50, 600_000),
-    "forecast_max_age_bars": _whole(1, 100),
-    "min_order_interval_ms": _whole(0, 3_600_000),
-    "max_orders_per_second": _whole(1, 1000),
-    "burst": _whole(1, 1000),
-    "duplicate_window_ms": _whole(0, 600_000),
-    "max_daily_loss": _amount,
-    "max_drawdown": _amount,
-    "restricted": _symbols,
-    "snapshot_max_age_s": _whole(2, 86_400),
-    "target_gross_fraction": _fraction,
+    "max_order_qty": by_symbol,
+    "max_order_notional": amount,
+    "max_position": by_symbol,
+    "max_gross_notional": amount,
+    "max_open_orders": whole(1, 1000),
+    "collar_bps": whole(1, 5000),
+    "reference_max_age_ms": whole(50, 600_000),
+    "forecast_max_age_bars": whole(1, 100),
+    "min_order_interval_ms": whole(0, 3_600_000),
+    "max_orders_per_second": whole(1, 1000),
+    "burst": whole(1, 1000),
+    "duplicate_window_ms": whole(0, 600_000),
+    "max_daily_loss": amount,
+    "max_drawdown": amount,
+    "restricted": symbols,
+    "snapshot_max_age_s": whole(2, 86_400),
+    "target_gross_fraction": fraction,
 }
 
 
@@ -111,9 +41,10 @@ def checked(limits: Any) -> dict[str, Any]:
         raise Invalid(f"expected an object of limits, was {type(limits).__name__}", limits=["expected an object"])
     wrong: dict[str, list[str]] = {}
     good: dict[str, Any] = {}
-    for name in limits.keys() - FIELDS.keys():
+    checks = {**FIELDS, **{name: check for name, (check, _) in OPTIONAL.items() if name in limits}}
+    for name in limits.keys() - checks.keys():
         wrong[str(name)] = ["there is no such limit"]
-    for name, check in FIELDS.items():
+    for name, check in checks.items():
         if name not in limits:
             wrong[name] = ["is missing"]
             continue
@@ -121,11 +52,40 @@ def checked(limits: Any) -> dict[str, Any]:
             good[name] = check(limits[name])
         except ValueError as error:
             wrong[name] = [str(error)]
+    if not wrong and good.get("expires_at", "~") <= good.get("effective_from", ""):
+        wrong["expires_at"] = ["must be after effective_from"]
     if not wrong and Decimal(good["max_order_notional"]) > Decimal(good["max_gross_notional"]):
         wrong["max_order_notional"] = [f"must not exceed max_gross_notional, which is {good['max_gross_notional']}"]
     if wrong:
         raise Invalid("; ".join(f"{name}: {said[0]}" for name, said in sorted(wrong.items())), **wrong)
     return good
+
+
+_WORDS: Final[dict[str, str]] = {
+    "max_order_qty": "Quantity of one order by symbol, in the base asset.",
+    "max_order_notional": "Value of one order.",
+    "max_position": "Position by symbol with all open orders of a side, in the base asset.",
+    "max_gross_notional": "Sum of worst cases over all instruments.",
+    "max_open_orders": "Orders that may be open at once.",
+    "collar_bps": "Distance of a price from the reference, in basis points.",
+    "reference_max_age_ms": "Age of a price that orders are judged by, in milliseconds.",
+    "forecast_max_age_bars": "Age of a forecast that is acted on, in its bars.",
+    "min_order_interval_ms": "Time between two orders of an instrument, in milliseconds.",
+    "max_orders_per_second": "Orders per second, sustained.",
+    "burst": "Orders that may come at once.",
+    "duplicate_window_ms": "Time in which the same order is a duplicate, in milliseconds.",
+    "max_daily_loss": "Loss since 00:00 UTC at which trading halts.",
+    "max_drawdown": "Loss from the highest profit at which trading halts.",
+    "restricted": "Instruments that may not be ordered.",
+    "snapshot_max_age_s": "Time without the control plane's word after which these limits are too old, in seconds.",
+    "target_gross_fraction": "Share of the equity that strategies aim to use.",
+}
+
+
+def described() -> list[dict[str, Any]]:
+    """Every limit there is: name, whether it is required, and what it bounds in words."""
+    required = [{"name": name, "required": True, "text": _WORDS[name]} for name in FIELDS]
+    return required + [{"name": name, "required": False, "text": text} for name, (_, text) in OPTIONAL.items()]
 
 
 def digest(limits: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from apps.trading.choices import ORDER_STATUSES, STILL_OPEN, OrderSide
-from apps.trading.models import Fill, Halt, Order, Position
+from apps.trading.models import Fill, Halt, Order, Position, ScopeHalt
 
 _OPEN = sorted(STILL_OPEN)
 
@@ -57,3 +57,12 @@ class HaltFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ship
 
 class VenueFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
     venue = filters.CharFilter()
+
+
+class ScopeHaltFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter ships no types
+    scope = filters.CharFilter(field_name="control_id")
+    open = filters.BooleanFilter(field_name="resumed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = ScopeHalt
+        fields = ["automatic"]

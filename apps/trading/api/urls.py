@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import backtest_views, ledger_views, parents, risk_views, views
+from apps.trading.api import backtest_views, ledger_views, parents, risk_views, scope_views, views
 
 router = SimpleRouter()
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
@@ -39,5 +39,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("parents/", parents.ParentListView.as_view(), name="parents"),
     path("parents/<str:parent_id>/", parents.ParentView.as_view(), name="parent"),
     path("parents/<str:parent_id>/cancel/", parents.ParentCancelView.as_view(), name="parent-cancel"),
+    path("trading/scopes/", scope_views.ScopeView.as_view(), name="trading-scopes"),
+    path("trading/scope-halts/", scope_views.ScopeHaltView.as_view(), name="trading-scope-halts"),
+    path("trading/scope-resume/", scope_views.ScopeResumeView.as_view(), name="trading-scope-resume"),
+    path(
+        "trading/scope-halts/<uuid:halt_id>/approve/",
+        scope_views.ApproveScopeResumeView.as_view(),
+        name="trading-scope-approve",
+    ),
+    path("trading/cancel/", scope_views.CancelView.as_view(), name="trading-cancel"),
     path("trading/cancel-all/", views.CancelAllView.as_view(), name="trading-cancel-all"),
 ]

@@ -10,11 +10,13 @@ from apps.trading.models.parents import ParentOrder
 from apps.trading.models.portfolio import RebalanceRun, RebalanceState
 from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
+from apps.trading.models.scopes import CancelOrder, ScopeControl, ScopeHalt
 
 __all__ = [
     "Backtest",
     "AttributionCell",
     "Balance",
+    "CancelOrder",
     "EquityPoint",
     "FeedObservation",
     "Fill",
@@ -32,6 +34,8 @@ __all__ = [
     "RiskBasis",
     "RiskReport",
     "RunObservation",
+    "ScopeControl",
+    "ScopeHalt",
     "TradingControl",
     "Venue",
 ]

@@ -7,8 +7,9 @@ from apps.core import outbox
 from apps.core.context import Context
 from apps.trading.domain.projection import Books, StateChange
 from apps.trading.domain.states import at, short
-from apps.trading.models import Halt, TradingControl, Venue
+from apps.trading.models import Halt, ScopeHalt, TradingControl, Venue
 from apps.trading.rows import control_row
+from apps.trading.services.scopes import adopt_scope_halt
 from workers.engine.vocabulary import TradingState
 
 
@@ -56,3 +57,15 @@ def _adopt_halt(ctx: Context, control: TradingControl, change: StateChange) -> N
         object_id=control.venue_id,
         after={"halt": str(halt.id), "reason": change.reason, "by": change.by, "journal_seq": change.seq},
     )
+
+
+def observe_scopes(ctx: Context, *, books: Books) -> None:
+    """Take the batch's halts by scope: adopt those that the loop made, note when an ordered one took effect."""
+    for seq, change in books.scopes:
+        if not change.halted:
+            continue
+        if change.version == 0:
+            adopt_scope_halt(ctx, scope=change.scope, reason=change.reason, by=change.by, journal_seq=seq)
+            continue
+        waiting = ScopeHalt.objects.filter(control_id=change.scope, resumed_at=None, effective_at=None)
+        waiting.filter(version__lte=change.version).update(effective_at=at(change.ts))

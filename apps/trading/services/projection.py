@@ -21,7 +21,7 @@ from apps.trading.rows_parents import parent_row
 from apps.trading.services import books as rows
 from apps.trading.services import ledger
 from apps.trading.services.bootstrap import ensure_venue
-from apps.trading.services.observed import observe_control
+from apps.trading.services.observed import observe_control, observe_scopes
 from apps.trading.services.parents import save_parents
 from workers.engine.events import Record, SessionOpened
 
@@ -55,6 +55,7 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
     parents = save_parents(venue, [books.parents[parent_id] for parent_id in books.changed_parents])
     _publish(ctx, books, orders, fills, parents)
     observe_control(ctx, venue=venue, books=books)
+    observe_scopes(ctx, books=books)
     _advance(ctx, cursor, fresh)
     return len(fresh)
 

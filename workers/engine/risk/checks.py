@@ -7,6 +7,7 @@ needs sums over instruments or open orders is summed here, so that it costs only
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from workers.engine.accounting.line import Line
@@ -212,22 +213,20 @@ def _check_net(p: Proposal, state: RiskState, bound: int) -> None:
 def _check_var(p: Proposal, state: RiskState, limits: OptionalLimits, bound: int) -> None:
     """VaR of the worst-case book with the order, against what it would be without: an order that lowers it passes."""
     snapshot = state.var
-    if (
-        snapshot is None
-        or not 0 <= p.now - snapshot.as_of <= limits.var_max_age_ns
-        or snapshot.confidence != limits.var_confidence
-        or snapshot.horizon_ns != limits.var_horizon_ns
-    ):
+    if snapshot is None or not 0 <= p.now - snapshot.as_of <= limits.var_max_age_ns:
         p.found.append(Reason.VAR_SNAPSHOT_STALE)
         return
     values = {line.symbol: float(_signed_worst(line)) for line in state.books.lines.values() if line.worst}
-    before = snapshot.value_at_risk(values)
+    before = snapshot.deviation(values)
     values[p.order.symbol] = float((p.up if p.up >= -p.down else p.down) * p.per_atom)
-    after = snapshot.value_at_risk(values)
+    after = snapshot.deviation(values)
     if before is None or after is None:
         p.found.append(Reason.VAR_SNAPSHOT_STALE)
-    elif after > bound and after > before:
-        p.hits.append(Hit(Reason.VAR_ABOVE_LIMIT, ACCOUNT, int(after)))
+        return
+    # The limit's own confidence and horizon: the deviation grows with the root of time.
+    value = limits.var_z * math.sqrt(limits.var_horizon_ns / snapshot.horizon_ns) * after
+    if value > bound and after > before:
+        p.hits.append(Hit(Reason.VAR_ABOVE_LIMIT, ACCOUNT, math.ceil(value)))
 
 
 def _signed_worst(line: Line) -> int:

@@ -7,6 +7,7 @@ desk that uses none costs nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from statistics import NormalDist
 from typing import Any, Final
 
 import msgspec
@@ -72,6 +73,8 @@ class OptionalLimits(msgspec.Struct, frozen=True, kw_only=True):
     volume_window_ns: int = DEFAULT_VOLUME_WINDOW_S * SECOND_NS
     max_var: int | None = None
     var_confidence: float = 0.99
+    var_z: float = NormalDist().inv_cdf(0.99)
+    """Normal quantile of the confidence."""
     var_horizon_ns: int = 86_400 * SECOND_NS
     var_max_age_ns: int = 3600 * SECOND_NS
     desks: dict[str, frozenset[str]] = {}
@@ -168,6 +171,8 @@ def parse_optional(limits: Mapping[str, Any], quote: str) -> OptionalLimits | No
     found["losses"] = tuple(
         bound for bound in found["scopes"] if bound.max_daily_loss is not None or bound.max_drawdown is not None
     )
+    if "var_confidence" in found:
+        found["var_z"] = NormalDist().inv_cdf(found["var_confidence"])
     if found.get("expires_at") and found["expires_at"] <= found.get("effective_from", 0):
         raise LimitsError("expires_at", "expected a time after effective_from")
     return OptionalLimits(**found)

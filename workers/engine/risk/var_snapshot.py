@@ -61,6 +61,11 @@ class VarSnapshot(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     def value_at_risk(self, values: Mapping[str, float]) -> float | None:
         """VaR of ``values`` by symbol, in their unit; None when a symbol has no covariance here."""
+        deviation = self.deviation(values)
+        return None if deviation is None else self.z * deviation
+
+    def deviation(self, values: Mapping[str, float]) -> float | None:
+        """Standard deviation of the change of ``values`` over the horizon, in their unit; None as above."""
         rows, variance = self.rows, 0.0
         seen: list[tuple[str, float]] = []
         for symbol, value in values.items():
@@ -71,7 +76,7 @@ class VarSnapshot(msgspec.Struct, frozen=True, dict=True, kw_only=True):
             for other, worth in seen:
                 variance += 2.0 * value * worth * row[other]
             seen.append((symbol, value))
-        return self.z * math.sqrt(variance) if variance > 0.0 else 0.0
+        return math.sqrt(variance) if variance > 0.0 else 0.0
 
 
 def from_closes(

@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from apps.policies.domain.signatures import is_signed
+from apps.policies.domain.overrides import OVERRIDE_FIELDS, override_digest
+from apps.policies.domain.signatures import is_override_signed, is_signed
+from apps.trading.domain.scopes import selection_of
 from workers.engine.kernel import RunError
 from workers.engine.risk.limits import LimitsError, limits_digest
 from workers.engine.strategy import StrategyError
@@ -36,6 +38,12 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     runs: Sequence[Mapping[str, Any]]
     parents: Sequence[Mapping[str, Any]] = ()
     """Parent orders of people: ``parent_id``, ``by``, the ``request``, and why it is to be cancelled, or ""."""
+    scopes: Sequence[Mapping[str, Any]] = ()
+    """Halts by scope."""
+    cancels: Sequence[Mapping[str, Any]] = ()
+    """Orders of the last minutes to cancel a part."""
+    overrides: Sequence[Mapping[str, Any]] = ()
+    """Approved overrides of limits, each with its digest and signature."""
     looked: int = msgspec.field(default_factory=time.monotonic_ns)
     """When the look began, monotonic ns: what was applied after that may be newer than what it saw."""
 
@@ -49,6 +57,7 @@ class Control:
         self._parents = ParentsWanted(loop)
         self._looked = 0
         self._cancelled = 0
+        self._cancelled_some = 0
         self._absent = 0
         self.problem = ""
         """Why something wanted could not be done; empty when all was."""
@@ -68,6 +77,18 @@ class Control:
         self._loop.apply(self._loop.kernel.cancel_all(time.time_ns(), reason=reason, by=by))
         await self._loop.journal.commit()
         return {"asked": count}
+
+    async def cancel_some(self, *, number: int, selection: Mapping[str, Any], reason: str, by: str) -> dict[str, Any]:
+        """Ask for the cancellation of the open orders that ``selection`` takes, once per ``number``."""
+        self._cancel_some([{"number": number, "selection": selection, "reason": reason, "by": by}])
+        await self._loop.journal.commit()
+        return {"number": number}
+
+    async def set_scopes(self, *, scopes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Take halts by scope; the answer tells which are halted, durably."""
+        self._loop.apply(self._loop.kernel.set_scopes(time.time_ns(), scopes))
+        await self._loop.journal.commit()
+        return {"halted": sorted(self._loop.kernel.desk.risk.ledger.halts)}
 
     async def activate_limits(
         self, *, version: int, digest: str, limits: Mapping[str, Any], signature: str
@@ -120,13 +141,11 @@ class Control:
             return
         self._looked = desired.looked
         problems: list[str] = []
-        try:
-            if desired.control is not None:
-                self._take_control(desired.control)
-            if desired.limits is not None:
-                self._take_limits(desired.limits)
-        except REFUSALS as error:
-            problems.append(f"{type(error).__name__}: {error}")
+        for take in (self._take_state, self._take_scopes, self._take_published, self._take_overrides):
+            try:
+                take(desired)
+            except REFUSALS as error:
+                problems.append(f"{type(error).__name__}: {error}")
         try:
             await self._take_runs(desired)
         except REFUSALS as error:
@@ -136,6 +155,40 @@ class Control:
         if problem and problem != self.problem:
             log.error("what is wanted cannot be done", problem=problem)
         self.problem = problem
+
+    def _take_state(self, desired: Desired) -> None:
+        if desired.control is not None:
+            self._take_control(desired.control)
+
+    def _take_published(self, desired: Desired) -> None:
+        if desired.limits is not None:
+            self._take_limits(desired.limits)
+
+    def _take_scopes(self, desired: Desired) -> None:
+        self._loop.apply(self._loop.kernel.set_scopes(time.time_ns(), desired.scopes))
+        self._cancel_some(desired.cancels)
+
+    def _cancel_some(self, orders: Sequence[Mapping[str, Any]]) -> None:
+        for order in orders:
+            if int(order["number"]) <= self._cancelled_some:
+                continue
+            self._cancelled_some = int(order["number"])
+            self._loop.apply(
+                self._loop.kernel.cancel_some(
+                    time.time_ns(), selection=selection_of(order["selection"]), reason=order["reason"], by=order["by"]
+                )
+            )
+
+    def _take_overrides(self, desired: Desired) -> None:
+        """Only what the control plane signed lets a limit be exceeded; one that was changed lets none be."""
+        for given in desired.overrides:
+            if override_digest(given) != given["digest"] or not is_override_signed(
+                self._loop.config.limits_key, str(given["id"]), str(given["digest"]), str(given["signature"])
+            ):
+                self._loop.apply(self._loop.kernel.set_overrides(time.time_ns(), ()))
+                raise LimitsError("signature", f"override {given['id']} was not signed by the control plane; revoke it")
+        plain = [{name: given[name] for name in OVERRIDE_FIELDS} for given in desired.overrides]
+        self._loop.apply(self._loop.kernel.set_overrides(time.time_ns(), plain))
 
     def _take_control(self, control: Mapping[str, Any]) -> None:
         self._set_state(control["state"], control["reason"], control["by"], control["version"])

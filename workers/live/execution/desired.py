@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -13,9 +14,10 @@ from django.db import close_old_connections, connection
 
 from apps.core.errors import NotFound
 from apps.deployments.selectors import desired_runs
-from apps.policies.selectors import active_limits
+from apps.policies.selectors import active_limits, active_overrides
 from apps.trading.selectors import desired_control
 from apps.trading.selectors_parents import desired_parents
+from apps.trading.selectors_scopes import desired_cancels, desired_scopes
 from workers.live.execution.control import Desired
 
 EVERY_S: Final = 1.0
@@ -30,8 +32,12 @@ def read(venue: str) -> Desired:
         control = desired_control(venue)
     except NotFound:
         control = None
+    now = datetime.now(UTC)
     return Desired(
         looked=looked,
+        scopes=desired_scopes(),
+        cancels=desired_cancels(venue, now=now),
+        overrides=active_overrides(now),
         control=control,
         limits=active_limits(),
         runs=desired_runs(venue),

@@ -1,0 +1,40 @@
+"""Reading halts by scope: for workers that poll, for the API, for topic snapshots."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import QuerySet
+
+from apps.trading.models import CancelOrder, ScopeControl, ScopeHalt
+from apps.trading.rows_scopes import scope_key, scope_row
+
+CANCEL_LOOK_BACK: Final = timedelta(minutes=5)
+"""An order to cancel that no worker took for so long was for orders that are gone."""
+
+
+def desired_scopes() -> list[dict[str, Any]]:
+    """Every scope that was ever halted, as a worker takes it: {scope, halted, reason, by, version}."""
+    names = ("scope", "halted", "reason", "by", "version")
+    return list(ScopeControl.objects.order_by("scope").values(*names))
+
+
+def desired_cancels(venue: str, *, now: datetime) -> list[dict[str, Any]]:
+    """Orders of the last minutes to cancel a part, oldest first: {number, selection, reason, by}."""
+    recent = CancelOrder.objects.filter(venue_id=venue, at__gte=now - CANCEL_LOOK_BACK).order_by("id")
+    return [{"number": row.pk, "selection": row.selection, "reason": row.reason, "by": row.by} for row in recent]
+
+
+def scopes() -> QuerySet[ScopeControl]:
+    return ScopeControl.objects.all()
+
+
+def scope_halts() -> QuerySet[ScopeHalt]:
+    """Halts of scopes, newest first."""
+    return ScopeHalt.objects.order_by("-halted_at", "-id")
+
+
+def scope_rows() -> list[tuple[str, dict[str, Any]]]:
+    """(key, row) pairs of topic ``halts``."""
+    return [(scope_key(control.scope), scope_row(control)) for control in scopes()]
