@@ -3,9 +3,19 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
-from apps.trading.api import backtest_views, ledger_views, parents, risk_views, scope_views, views
+from apps.trading.api import (
+    backtest_views,
+    flatten,
+    ledger_views,
+    parents,
+    rebalance_views,
+    risk_views,
+    scope_views,
+    views,
+)
 
 router = SimpleRouter()
+router.register("rebalances", rebalance_views.RebalanceViewSet, basename="rebalance")
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("trading/account/", views.AccountView.as_view(), name="trading-account"),
     path("trading/pnl/", views.PnlView.as_view(), name="trading-pnl"),
     path("trading/positions/", views.PositionView.as_view(), name="trading-positions"),
+    path("trading/flatten/", flatten.FlattenView.as_view(), name="trading-flatten"),
     path("trading/fills/", views.FillView.as_view(), name="trading-fills"),
     path("trading/instruments/", views.InstrumentView.as_view(), name="trading-instruments"),
     path("trading/reconciliations/", views.ReconciliationView.as_view(), name="trading-reconciliations"),

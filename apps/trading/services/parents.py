@@ -49,6 +49,11 @@ def submit_parent(
     instrument = Instrument.objects.filter(venue_id=venue, symbol=order["symbol"]).first()
     if instrument is None:
         raise Invalid(f"{venue} does not list {order['symbol']!r}", field="symbol")
+    return request_parent(ctx, instrument, order, reason)
+
+
+def request_parent(ctx: Context, instrument: Instrument, order: Mapping[str, Any], reason: str) -> ParentOrder:
+    """Write the wish down, for the loop to take up. Inside a transaction, after leave was checked."""
     request = plan_request(order, engine_instrument(instrument), now_ns=_ns(ctx.now()))
     parent = _create(ctx, instrument, request, reason)
     _publish(ctx, parent, "parent.requested")
