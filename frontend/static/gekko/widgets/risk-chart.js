@@ -39,7 +39,8 @@ function summary(id) {
   if (!known.length) return "No report in the last day has a number.";
   const last = (trace) => [...trace.y].reverse().find((value) => value !== null);
   const breaches = plot(id).data.find((trace) => trace.name === "Breaches");
-  const counted = breaches ? `; ${breaches.x.length} breaches` : "";
+  const count = breaches?.x.length;
+  const counted = breaches ? `; ${count} ${count === 1 ? "breach" : "breaches"}` : "";
   return `${known.map((trace) => `${trace.name} ${number(last(trace))}`).join(", ")}${counted}.`;
 }
 
