@@ -173,7 +173,7 @@ async def test_late_and_unreachable_orders_do_not_leave() -> None:
     async with connected() as (fake, venue):
         (late,) = await venue.submit(intent("a", PRODUCT, lots=1, price=1), time.time_ns(), left)
         assert isinstance(late, OrderNotSent)
-        venue._http.base_url = "http://127.0.0.1:9"  # type: ignore[assignment]  # nothing listens there
+        venue._http.base_url = "http://127.0.0.1:9"  # nothing listens there
         (gone,) = await venue.submit(intent("b", PRODUCT, lots=1, price=1), soon(), left)
         assert isinstance(gone, OrderNotSent)
     assert (left.ids, fake.posted) == ([], [])

@@ -17,6 +17,9 @@ from workers.adapters.coinbase.exchange_frames import ExchangeDecoder
 from workers.adapters.coinbase.frames import AdvancedTradeDecoder
 from workers.adapters.coinbase.subscription import AdvancedTradeSubscription, ExchangeSubscription
 from workers.adapters.frame_errors import FrameError
+from workers.adapters.oanda.messages import Instruments as OandaInstruments
+from workers.adapters.oanda.messages import instrument_of
+from workers.adapters.oanda.stream import OandaStream
 from workers.adapters.rest_reader import RestError, RestReader
 from workers.adapters.stream_client import FeedDecoder, StreamClient, StreamConfig, Subscription
 from workers.engine.instruments import GridError, Instrument
@@ -24,7 +27,7 @@ from workers.engine.market.reconnect import ReconnectConfig
 from workers.engine.market.venues import VenueRules, rules_of
 
 BINANCE_LIKE: Final = ("paper", "binanceus")
-STREAMED: Final = (*BINANCE_LIKE, "coinbase", "coinbaseexchange")
+STREAMED: Final = (*BINANCE_LIKE, "coinbase", "coinbaseexchange", "oanda")
 ZERO: Final = Decimal(0)
 
 
@@ -37,6 +40,16 @@ class Endpoints(NamedTuple):
 
     rest: str
     stream: str
+
+
+class Access(NamedTuple):
+    """What a feed that is not public wants; only OANDA's is not."""
+
+    token: str = ""
+    account: str = ""
+
+
+PUBLIC: Final = Access()
 
 
 class Feed(NamedTuple):
@@ -52,14 +65,25 @@ def endpoints(rules: VenueRules, rest: str = "", stream: str = "") -> Endpoints:
     return Endpoints((rest or rules.rest_url).rstrip("/"), (stream or rules.stream_url).rstrip("/"))
 
 
-async def listed(venue: str, symbols: Sequence[str], where: Endpoints) -> dict[str, Instrument]:
-    """Instruments from the venue's public list, with fees of zero. Raises FeedProblem."""
+async def listed(
+    venue: str, symbols: Sequence[str], where: Endpoints, access: Access = PUBLIC
+) -> dict[str, Instrument]:
+    """Instruments from the venue's list, with fees of zero. Raises FeedProblem."""
     if venue not in STREAMED:
         raise FeedProblem(f"expected a venue among {', '.join(STREAMED)}, was {venue!r}")
-    paths = {"coinbase": "/api/v3/brokerage/market/products", "coinbaseexchange": "/products"}
+    if venue == "oanda" and not (access.token and access.account):
+        raise FeedProblem("OANDA has no public feed: set GEKKO_OANDA_TOKEN and GEKKO_OANDA_ACCOUNT")
+    paths = {
+        "coinbase": "/api/v3/brokerage/market/products",
+        "coinbaseexchange": "/products",
+        "oanda": f"/v3/accounts/{access.account}/instruments",
+    }
+    headers = {"Authorization": f"Bearer {access.token}"} if access.token else None
     try:
-        async with RestReader(where.rest) as rest:
+        async with RestReader(where.rest, headers=headers) as rest:
             raw = await rest.get(paths.get(venue, "/api/v3/exchangeInfo"), {}, 20)
+        if venue == "oanda":
+            return _oanda_instruments(raw, symbols)
         if venue == "coinbase":
             return products.advanced(raw, venue=venue, symbols=symbols, maker_fee=ZERO, taker_fee=ZERO)
         if venue == "coinbaseexchange":
@@ -71,11 +95,20 @@ async def listed(venue: str, symbols: Sequence[str], where: Endpoints) -> dict[s
         raise FeedProblem(f"instruments of {venue} from {where.rest}: {error}") from error
 
 
+def _oanda_instruments(raw: bytes, symbols: Sequence[str]) -> dict[str, Instrument]:
+    found = {one.name: one for one in msgspec.json.decode(raw, type=OandaInstruments).instruments}
+    missing = sorted(set(symbols) - set(found))
+    if missing:
+        raise GridError(f"the account has no {', '.join(missing)}")
+    return {name: instrument_of(found[name], venue="oanda") for name in symbols or found}
+
+
 def open_feed(
     venue: str,
     instruments: Sequence[Instrument],
     where: Endpoints,
     *,
+    access: Access = PUBLIC,
     on_event: EventHandler,
     wants_snapshot: Callable[[str], bool],
     on_refused: Callable[[FrameError], None],
@@ -102,6 +135,18 @@ def open_feed(
             clock_ns=clock_ns,
         )
         return Feed(client.run, client.stats, where.stream)
+    if venue == "oanda":
+        prices = OandaStream(
+            access.token,
+            access.account,
+            instruments,
+            url=where.stream,
+            on_event=on_event,
+            on_refused=on_refused,
+            tee=tee,
+            clock_ns=clock_ns,
+        )
+        return Feed(prices.run, prices.stats, where.stream)
     symbols = [one.symbol for one in instruments]
     decoder, subscription = _coinbase(venue, instruments, symbols)
     stream = StreamClient(

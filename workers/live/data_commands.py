@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from workers.adapters.feeds import STREAMED, FeedProblem, endpoints, listed
+from workers.adapters.feeds import PUBLIC, STREAMED, Access, FeedProblem, endpoints, listed
 from workers.adapters.recording import RecordingDamaged, is_cut, read_header
 from workers.adapters.store.check import Report, check
 from workers.adapters.store.download import download
@@ -70,6 +70,13 @@ def _summary(key: SeriesKey, written: Written) -> None:
     console.print(f"{key}: {written.added:,} rows added, {written.same:,} were there, {written.replaced:,} replaced")
 
 
+def _access(venue: str) -> Access:
+    """OANDA's token and account, from the environment; the other feeds are public."""
+    if venue != "oanda":
+        return PUBLIC
+    return Access(os.environ.get("GEKKO_OANDA_TOKEN", ""), os.environ.get("GEKKO_OANDA_ACCOUNT", ""))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--store", "root", type=click.Path(path_type=Path), help="Folder of the store; default GEKKO_STORE.")
 @click.pass_context
@@ -110,7 +117,7 @@ def download_command(
                 endpoints(rules_of(venue), url),
                 start_ns=_at(start, 0),
                 end_ns=min(_at(end, now), now),
-                token=os.environ.get("GEKKO_OANDA_TOKEN", "") if venue == "oanda" else "",
+                token=_access(venue).token,
                 replace=replace,
                 advance=advance,
             )
@@ -223,12 +230,16 @@ def record_command(
     stream_url: str,
     folder: Path | None,
 ) -> None:
-    """Every frame of VENUE's public feed of INSTRUMENTS, with receive times, to compressed files."""
+    """Every frame of VENUE's feed of INSTRUMENTS, with receive times, to compressed files.
+
+    OANDA wants GEKKO_OANDA_TOKEN and GEKKO_OANDA_ACCOUNT; the other feeds are public.
+    """
     where = endpoints(rules_of(venue), rest_url, stream_url)
     folder = folder or store.root / "recordings" / venue
     with _told():
-        found = asyncio.run(listed(venue, instruments, where))
-        recorder = Recorder(venue, found, where, folder)
+        access = _access(venue)
+        found = asyncio.run(listed(venue, instruments, where, access))
+        recorder = Recorder(venue, found, where, folder, access=access)
         with console.status("connecting") as status:
 
             def tick() -> None:

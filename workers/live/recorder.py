@@ -19,12 +19,13 @@ from typing import Final
 
 from workers.adapters.binance.frames import PREFIX
 from workers.adapters.binance.market_client import FrameTimes
-from workers.adapters.feeds import BINANCE_LIKE, Endpoints, open_feed
+from workers.adapters.feeds import BINANCE_LIKE, PUBLIC, Access, Endpoints, open_feed
 from workers.adapters.frame_errors import FrameError
 from workers.adapters.recording import Header, RecordingWriter
 from workers.engine.events import BookSnapshot, MarketEvent
 from workers.engine.instruments import Instrument
-from workers.engine.market.view import MarketView
+from workers.engine.market.venues import Feature, rules_of
+from workers.engine.market.view import MarketView, ViewConfig
 
 DAY_NS: Final = 86_400 * 1_000_000_000
 TICK_S: Final = 0.25
@@ -40,6 +41,7 @@ class Recorder:
         where: Endpoints,
         folder: Path,
         *,
+        access: Access = PUBLIC,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._venue = venue
@@ -50,7 +52,8 @@ class Recorder:
         self._day = 0
         self._wanted: set[str] = set()
         """Instruments whose present file has no book yet."""
-        self.views = {symbol: MarketView(one) for symbol, one in instruments.items()}
+        config = ViewConfig(needs_book=rules_of(venue).supports(Feature.DEPTH))
+        self.views = {symbol: MarketView(one, config) for symbol, one in instruments.items()}
         self.refused: Counter[str] = Counter()
         self.frames = 0
         self.bytes = 0
@@ -58,6 +61,7 @@ class Recorder:
             venue,
             list(instruments.values()),
             where,
+            access=access,
             on_event=self._on_event,
             wants_snapshot=lambda symbol: symbol in self._wanted or self.views[symbol].wants_snapshot,
             on_refused=self._on_refused,

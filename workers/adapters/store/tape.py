@@ -10,6 +10,7 @@ import numpy as np
 from workers.adapters.coinbase.exchange_frames import ExchangeDecoder
 from workers.adapters.coinbase.frames import AdvancedTradeDecoder
 from workers.adapters.feeds import BINANCE_LIKE
+from workers.adapters.oanda.stream import OandaDecoder
 from workers.adapters.recording import RecordingDamaged, read_header
 from workers.adapters.store.grid import Grid
 from workers.adapters.store.parquet_store import SeriesKey, Store, Written
@@ -17,7 +18,7 @@ from workers.adapters.store.replay import BinanceReplay, Decoder, replay
 from workers.adapters.store.schema import COLUMNS, Kind, StoreError
 from workers.engine.events import MarketEvent, TopOfBook, Trade
 from workers.engine.instruments import Instrument
-from workers.engine.market.view import MarketView
+from workers.engine.market.view import MarketView, ViewConfig
 
 EVERY = 5000
 
@@ -56,7 +57,7 @@ def import_recording(
 def _believed(
     path: Path, decoder: Decoder, instrument: Instrument, on_rows: Callable[[int], None] | None
 ) -> Iterator[MarketEvent]:
-    view = MarketView(instrument)
+    view = MarketView(instrument, ViewConfig(needs_book=not isinstance(decoder, OandaDecoder)))
     for count, event in enumerate(replay(path, decoder, [])):
         if event.symbol == instrument.symbol:
             yield from view.on_event(event, event.ts_recv)
@@ -71,4 +72,6 @@ def _decoder(venue: str, instrument: Instrument, path: Path) -> Decoder:
         return AdvancedTradeDecoder([instrument])
     if venue == "coinbaseexchange":
         return ExchangeDecoder([instrument])
+    if venue == "oanda":
+        return OandaDecoder([instrument])
     raise StoreError(f"{path.name} is of {venue!r}, whose frames cannot be read here")
