@@ -14,11 +14,21 @@ def layout(view: PageView) -> Element:
     """Positions above; below one list at a time, and a drawer for one order."""
     asked = view.query.get("tab", "")
     chosen = asked if asked in dict(TABS) else "done"
-    return html.Div(html.Div([positions(), order_list(view, chosen)], className="grid"))
+    return html.Div(html.Div([positions(view), order_list(view, chosen)], className="grid"))
 
 
-def positions() -> Element:
-    return panel("Positions", table("positions", "Positions", POSITIONS), id="positions", topic="positions")
+def positions(view: PageView) -> Element:
+    """Positions; who may order can close one of them or all."""
+    may = view.may(Capability.TRADING_ORDER)
+    columns = [*POSITIONS, Column("", number=True)] if may else POSITIONS
+    closing = [button("Flatten all", **{"data-action": "flatten-all"})] if may else []
+    return panel(
+        "Positions",
+        table("positions", "Positions", columns, **{"data-closing": "yes"} if may else {}),
+        id="positions",
+        topic="positions",
+        actions=closing,
+    )
 
 
 def order_list(view: PageView, chosen: str) -> Element:

@@ -87,6 +87,7 @@ def test_closing_is_signed_for_ordered_once_and_audited(browser: Browser, ann: P
     )  # fmt: skip
     assert parent.request["side"] == int(Side.SELL)
     entry = AuditEntry.objects.get(event="trading.flatten.ordered")
+    assert entry.after is not None
     assert (entry.reason, entry.mfa, entry.after["parents"]) == ("going home", "step_up", [parent.parent_id])
     again, _ = shown(browser)
     assert [row["problem"] for row in again["positions"] if row["symbol"] == "BTCUSDT"] == [

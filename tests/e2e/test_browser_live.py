@@ -14,11 +14,13 @@ from apps.accounts.services.sessions import end_all_sessions
 from apps.core.context import service_context
 from apps.incidents.models import Incident
 from apps.incidents.services import open_incident, resolve
-from apps.trading.models import Halt, TradingControl
+from apps.trading.models import Halt, ParentOrder, Position, TradingControl
+from apps.trading.rows import position_row
 from apps.trading.services import ensure_venue, project
 from tests.factories import journal
 from tests.factories.people import Person, make_person
 from tests.support.browser import PHONE, Watched, put_live
+from workers.engine import events as ev
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -199,6 +201,33 @@ def test_cancelling_open_orders_takes_a_reason(ann: Person, visitor: Visitor) ->
     expect(dialog).to_be_hidden()
     control = TradingControl.objects.get(venue_id="paper")
     assert (control.cancel_version, control.cancel_reason, control.desired_state) == (1, "venue maintenance", "ACTIVE")
+
+
+def test_a_position_is_closed_after_a_look_at_what_would_be_sent(ann: Person, visitor: Visitor) -> None:
+    events: list[ev.Journalled] = [
+        *journal.opening(),
+        journal.run_started("run-1"),
+        journal.intended("o-1", journal.START, lots=5000),
+        journal.filled("o-1", 1, journal.START, lots=5000, fee=0),
+        journal.marked(journal.START + journal.SECOND),
+    ]
+    project(service_context("projector"), worker="w", records=journal.records(events))
+    put_live("positions", "paper:BTCUSDT", position_row(Position.objects.get(symbol="BTCUSDT")))
+    watched = visitor(ann)
+    page = watched.visit("/orders/")
+    live(page)
+    page.get_by_role("button", name="Flatten BTCUSDT").click()
+    dialog = page.get_by_role("dialog", name="Flatten BTCUSDT")
+    expect(dialog.get_by_role("cell", name="Sell 0.05000 BTC")).to_be_visible()
+    expect(dialog.get_by_text("Estimated cost")).to_be_visible()
+    assert watched.axe() == []
+    dialog.get_by_label("Type FLATTEN PAPER to confirm").fill("flatten paper")
+    dialog.get_by_label("Reason").fill("going home")
+    dialog.get_by_label("Fresh authenticator code").fill(ann.fresh_code())
+    dialog.get_by_role("button", name="Flatten BTCUSDT").click()
+    expect(dialog).to_be_hidden()
+    parent = ParentOrder.objects.get()
+    assert (parent.symbol, parent.side, parent.reduce_only, parent.by) == ("BTCUSDT", "SELL", True, "ann")
 
 
 def test_the_chain_is_verified_at_the_press_of_a_button(ann: Person, visitor: Visitor) -> None:

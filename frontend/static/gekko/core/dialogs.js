@@ -8,15 +8,16 @@ document.addEventListener("click", (event) => {
   if (closer) closer.closest("dialog").close();
 });
 
-/** Ask for `fields` [{name, label, value, required, type}] and run `act(values)`; stays open with the reason if refused. */
-export function ask({ title, what, fields = [], confirm, danger = false, act }) {
+/** Ask for `fields` [{name, label, value, required, type}] and run `act(values)`; stays open with the reason if refused.
+ *  `detail` is shown above the fields. */
+export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act }) {
   const dialog = byId("ask-dialog");
   const form = byId("ask-form");
   byId("ask-title").textContent = title;
   byId("ask-what").textContent = what;
   byId("ask-error").textContent = "";
   const inputs = fields.map((field) => makeField(field));
-  byId("ask-fields").replaceChildren(...inputs.map((input) => input.box));
+  byId("ask-fields").replaceChildren(...[detail, ...inputs.map((input) => input.box)].filter(Boolean));
   const submit = byId("ask-submit");
   submit.textContent = confirm;
   submit.className = `button ${danger ? "danger" : "primary"}`;
@@ -37,7 +38,7 @@ export function ask({ title, what, fields = [], confirm, danger = false, act }) 
   inputs[0]?.input.focus();
 }
 
-function makeField({ name, label, type = "text", value = "", options }) {
+function makeField({ name, label, type = "text", kind = "", value = "", options }) {
   const id = `ask-${name}`;
   if (options) {
     const boxes = options.map((option) =>
@@ -48,7 +49,8 @@ function makeField({ name, label, type = "text", value = "", options }) {
     return { name, box, input: box.querySelector("input"), read };
   }
   const tag = type === "textarea" ? "textarea" : "input";
-  const input = el(tag, { id, class: "text", type: tag === "input" ? type : null, autocomplete: "off", maxlength: 500 });
+  const asCode = kind === "code" ? { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 8 } : { autocomplete: "off", maxlength: 500 };
+  const input = el(tag, { id, class: `text ${kind}`.trim(), type: tag === "input" ? type : null, ...asCode });
   input.value = value;
   return { name, input, box: el("div", { class: "field" }, el("label", { for: id }, label), input), read: () => input.value };
 }

@@ -1,10 +1,12 @@
 // Positions at their marks, with the age of each instrument's market data.
 
+import { el } from "../core/dom.js";
 import { holding, number, priceOf, span } from "../core/format.js";
 import { knowInstruments } from "../core/instruments.js";
 import { listen } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { gain } from "./cells.js";
+import { flatten } from "./flatten.js";
 
 const bySymbol = ([, a], [, b]) => a.symbol.localeCompare(b.symbol);
 
@@ -16,6 +18,9 @@ export function mountPositions(host) {
     const late = feed.state !== "LIVE" ? "bad" : feed.age_ms > 2000 ? "warn" : "";
     return { text: feed.state === "LIVE" ? span(feed.age_ms) : feed.state.toLowerCase(), cls: late, title: feed.detail };
   };
+  const closing = host.dataset.closing === "yes";
+  if (closing) host.closest(".panel").querySelector('[data-action="flatten-all"]').addEventListener("click", () => flatten());
+  const closeCell = (row) => ({ key: `${row.symbol}:${Number(row.quantity) !== 0}`, node: () => closeButton(row) });
   const table = new LiveTable(
     host,
     [
@@ -27,6 +32,7 @@ export function mountPositions(host) {
       (row) => gain(row.unrealised),
       (row) => gain(row.realised),
       feedCell,
+      ...(closing ? [closeCell] : []),
     ],
     { empty: { title: "No positions", text: "The loop shows its instruments here once a deployment runs." } },
   );
@@ -44,4 +50,10 @@ export function mountPositions(host) {
     }),
   ];
   return () => ends.forEach((end) => end());
+}
+
+function closeButton(row) {
+  if (Number(row.quantity) === 0) return el("span");
+  const which = el("span", { class: "visually-hidden" }, ` ${row.symbol}`);
+  return el("button", { type: "button", class: "button small", on: { click: () => flatten(row.symbol) } }, "Flatten", which);
 }
