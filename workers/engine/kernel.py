@@ -173,26 +173,27 @@ class Kernel(KernelGate):
     def on_bar(self, bar: Bar, now: int) -> Effects:
         """A bar closed; it moves the mark only where no top of book is known."""
         self._enter(now)
-        market = self._desk.markets[bar.symbol]
+        desk = self._desk
+        market = desk.markets[bar.symbol]
         if not market.has_top:
             market.reference = bar.close
             market.reference_ts = bar.ts_recv
             self._mark(market, bar.close)
             if market.held:
-                self._desk.conditionals.on_bar(market, bar)
+                desk.conditionals.on_bar(market, bar)
         if bar.interval_ns == self._interval and bar.ts_event > market.bar_end:
             market.closes.append(bar.close)
             market.bar_end = bar.ts_event
-            if self._desk.risk.follows_bars:
+            if desk.risk.follows_bars:
                 self._follow_bar(bar)
             if self._hear_bar and market.traded and self._strategy is not None:
-                self._strategy.on_bar(self._desk, bar)
+                self._strategy.on_bar(desk, bar)
             if self._lookback:
                 self._batch.closed(bar.ts_event, now)
                 self._ask_forecasts(now)
         if self.books.working:
-            self._desk.parents.on_bar(bar)
-        return self._effects()
+            desk.parents.on_bar(bar)
+        return self._effects() if desk.out else ()
 
     def warm_bar(self, bar: Bar) -> None:
         """A bar from before the run: fills histories and indicators, orders nothing."""
@@ -248,7 +249,8 @@ class Kernel(KernelGate):
             self._desk.risk.reconciled = event.ok
         elif type(event) is BalanceAdopted or type(event) is OrderFilled:
             self._watch_loss()
-        self._desk.conditionals.on_report(event)
+        if type(event) is OrderFilled or self.books.conditionals.all:
+            self._desk.conditionals.on_report(event)
         if type(event) is OrderFilled and self._strategy is not None:
             self._strategy.on_fill(self._desk, event)
         if self._hear_order and self._strategy is not None:
