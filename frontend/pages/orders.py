@@ -24,7 +24,7 @@ def positions(view: PageView) -> Element:
     closing = [button("Flatten all", **{"data-action": "flatten-all"})] if may else []
     return panel(
         "Positions",
-        table("positions", "Positions", columns, **{"data-closing": "yes"} if may else {}),
+        table("positions", "Positions", columns, rows=4, **{"data-closing": "yes" if may else "no"}),
         id="positions",
         topic="positions",
         actions=closing,
