@@ -13,6 +13,7 @@ from rich.console import Console
 
 from controlplane.commands.backtest import backtest
 from controlplane.commands.data import data
+from controlplane.commands.portfolio import portfolio
 from controlplane.commands.risk import risk
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
@@ -156,6 +157,7 @@ def audit_verify_export(path: Path) -> None:
 
 main.add_command(backtest)
 main.add_command(data)
+main.add_command(portfolio)
 main.add_command(risk)
 
 

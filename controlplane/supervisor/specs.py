@@ -64,7 +64,7 @@ class Ports:
 PAPER_FEES = {"GEKKO_VENUE_MAKER_FEE": "0", "GEKKO_VENUE_TAKER_FEE": "0.0001"}
 # Checked once while preparing: a worker that checks too loads every page of the dashboard for it.
 SKIP_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
-CONTROL_PARTS = "controlplane.control_worker,workers.tasks.risk"
+CONTROL_PARTS = "controlplane.control_worker,workers.tasks.risk,workers.tasks.portfolio"
 METRICS_OFFSETS = {"control": 0, "gpu": 1, "execution": 2, "projector": 3, "relay": 4, "backtest": 5}
 
 

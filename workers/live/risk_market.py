@@ -74,6 +74,10 @@ class RiskMarket:
         partly = {symbol: self._closes(symbol, name, nanos) for symbol in symbols}
         return nanos, {symbol: prices for symbol, prices in partly.items() if prices is not None and prices.times}
 
+    def closes(self, symbol: str, interval: str) -> Prices | None:
+        """Up to 999 closed bars of one of ``INTERVALS``; None, with the reason in ``problems``, without an answer."""
+        return self._closes(symbol, interval, INTERVALS[interval])
+
     def archive(self, symbols: Iterable[str], windows: Sequence[Window]) -> dict[str, Prices]:
         """Daily closes of all ``windows`` and of the day before each, by symbol; without those that have none."""
         made: dict[str, Prices] = {}

@@ -14,6 +14,7 @@ class Capability(StrEnum):
     TRADING_CANCEL = "trading.cancel"
     TRADING_ORDER = "trading.order"
     BACKTEST_RUN = "trading.backtest"
+    REBALANCE_RUN = "trading.rebalance"
     DEPLOY_VIEW = "deployments.view"
     DEPLOY_START = "deployments.start"
     DEPLOY_STOP = "deployments.stop"
@@ -46,7 +47,7 @@ ROLE_CHOICES: Final = [(role.value, role.value) for role in Role]
 
 _C = Capability
 _VIEW: Final = frozenset({_C.TRADING_VIEW, _C.DEPLOY_VIEW, _C.INCIDENT_VIEW, _C.POLICY_VIEW, _C.FLEET_VIEW})
-_ACT: Final = _VIEW | {_C.TRADING_HALT, _C.BACKTEST_RUN, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}
+_ACT: Final = _VIEW | {_C.TRADING_HALT, _C.BACKTEST_RUN, _C.REBALANCE_RUN, _C.INCIDENT_ACK, _C.TOKENS_MANAGE}
 
 CAPABILITIES: Final[dict[Role, frozenset[Capability]]] = {
     Role.VIEWER: _VIEW,

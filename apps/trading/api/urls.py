@@ -8,12 +8,14 @@ from apps.trading.api import (
     flatten,
     ledger_views,
     parents,
+    rebalance_views,
     risk_views,
     scope_views,
     views,
 )
 
 router = SimpleRouter()
+router.register("rebalances", rebalance_views.RebalanceViewSet, basename="rebalance")
 router.register("trading/orders", views.OrderViewSet, basename="trading-order")
 
 urlpatterns: list[URLPattern | URLResolver] = [

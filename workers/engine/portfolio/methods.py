@@ -172,7 +172,7 @@ class MaximumSharpe(Convex):
     def details(self, problem: Problem, weights: Floats) -> dict[str, Any]:
         excess = float((problem.need_mean(self.name) - problem.riskless) @ weights)
         risk = math.sqrt(float(weights @ problem.covariance @ weights))
-        return {"sharpe": excess / risk if risk > 0 else math.inf}
+        return {"sharpe": excess / risk if risk > 0 else None}
 
 
 class RiskBudget(Convex):

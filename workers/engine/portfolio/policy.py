@@ -30,7 +30,7 @@ Method = Literal[
 ]
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 FEWEST_BARS: Final = 20
-MOST_BARS: Final = 5000
+MOST_BARS: Final = 999
 
 
 class RebalancePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,62 @@
+"""Reading rebalance runs, and what they are computed from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+
+from apps.trading.models import Balance, Instrument, Order, Position, RebalanceRun, RebalanceState
+from apps.trading.services.books import engine_instrument
+from workers.engine.instruments import Instrument as EngineInstrument
+from workers.engine.vocabulary import OPEN_STATUSES
+
+MARKET_MARGIN = Decimal("1.05")
+"""A market buy is taken to cost up to this much more than its reference, as in the gate."""
+
+
+class Held(NamedTuple):
+    """One instrument as the records have it; ``mark`` is None before the first."""
+
+    instrument: EngineInstrument
+    quantity: Decimal
+    mark: Decimal | None
+
+
+def rebalances(venue: str | None = None) -> QuerySet[RebalanceRun]:
+    """Runs, newest first."""
+    found = RebalanceRun.objects.all() if venue is None else RebalanceRun.objects.filter(venue_id=venue)
+    return found.order_by("-requested_at", "-id")
+
+
+def last_done(venue: str) -> datetime | None:
+    """When a rebalance of ``venue`` last found a book with trades; None before."""
+    done = rebalances(venue).filter(state=RebalanceState.DONE).exclude(outcome__trades=[])
+    return done.values_list("finished_at", flat=True).first()
+
+
+def holdings(venue: str, symbols: tuple[str, ...]) -> list[Held]:
+    """What is held of ``symbols`` (of all that are listed when there are none), by symbol, flat ones included."""
+    listed = Instrument.objects.filter(venue_id=venue).order_by("symbol")
+    if symbols:
+        listed = listed.filter(symbol__in=symbols)
+    positions = {row.symbol: row for row in Position.objects.filter(venue_id=venue)}
+    found = []
+    for row in listed:
+        held = positions.get(row.symbol)
+        quantity, mark = (held.quantity, held.mark) if held is not None else (Decimal(0), None)
+        found.append(Held(engine_instrument(row), quantity, mark))
+    return found
+
+
+def free_cash(venue: str, quote: str) -> Decimal:
+    """Balance of the quote asset less what open buys may still take of it."""
+    total = Balance.objects.filter(venue_id=venue, asset=quote).values_list("total", flat=True).first() or Decimal(0)
+    fees = dict(Instrument.objects.filter(venue_id=venue).values_list("symbol", "taker_fee"))
+    working = Order.objects.filter(venue_id=venue, side="BUY", status__in=[status.value for status in OPEN_STATUSES])
+    for order in working:
+        price: Any = order.price or (order.reference_price or Decimal(0)) * MARKET_MARGIN
+        total -= (order.quantity - order.filled_quantity) * price * (1 + fees.get(order.symbol, Decimal(0)))
+    return max(total, Decimal(0))

@@ -1,0 +1,173 @@
+"""Asking for rebalances, and what the worker that computes them reports. Nothing here trades: a run proposes.
+
+Every run ends: one that no worker took is sent again, one whose worker is gone fails after ``LONGEST``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.permissions import Capability, require
+from apps.audit import services as audit
+from apps.core import outbox
+from apps.core.context import Context
+from apps.core.dispatch import send_after_commit
+from apps.core.errors import IllegalTransition, Invalid, NotFound
+from apps.trading import messages
+from apps.trading.domain.states import Signal, short
+from apps.trading.models import Instrument, RebalanceRun, RebalanceState
+from apps.trading.rows_rebalances import rebalance_row
+from apps.trading.selectors import get_venue
+from apps.trading.services.projection import signal_message
+from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
+from workers.engine.portfolio.problem import PortfolioError
+
+TASK: Final = "gekko.portfolio.rebalance"
+TOPIC: Final = "rebalances"
+RESEND_AFTER: Final = timedelta(seconds=15)
+LONGEST: Final = timedelta(seconds=180)
+
+
+@transaction.atomic
+def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], reason: str = "") -> RebalanceRun:
+    """Queue the computation of a book for ``venue``. Needs REBALANCE_RUN.
+
+    The policy is checked and frozen here, with every default written out. Invalid names what is wrong with it, such as
+    a symbol that the venue does not list; NotFound for an unknown venue.
+    """
+    require(ctx, Capability.REBALANCE_RUN, object_type="rebalance", object_id=venue)
+    place = get_venue(venue)
+    try:
+        parsed = parse_policy(policy)
+    except PortfolioError as error:
+        raise Invalid(str(error), field="policy") from error
+    listed = set(Instrument.objects.filter(venue=place).values_list("symbol", flat=True))
+    unknown = sorted(set(parsed.symbols) - listed)
+    if unknown:
+        raise Invalid(f"{venue} does not list {', '.join(unknown)}", field="policy")
+    frozen = policy_data(parsed)
+    run = RebalanceRun.objects.create(
+        venue=place,
+        method=parsed.method,
+        policy=frozen,
+        policy_digest=digest_of(frozen),
+        requested_by=ctx.actor.user,
+        requested_by_name=ctx.actor.name,
+        requested_at=ctx.now(),
+    )
+    outbox.publish(ctx, topic=TOPIC, kind="rebalance.requested", key=str(run.pk), data=rebalance_row(run))
+    audit.record(
+        ctx.because(reason) if reason else ctx,
+        event="trading.rebalance.requested",
+        object_type="rebalance",
+        object_id=str(run.pk),
+        after={"venue": venue, "method": run.method, "policy": frozen, "policy_digest": run.policy_digest},
+    )
+    send_after_commit(TASK, run_id=str(run.pk))
+    return run
+
+
+@transaction.atomic
+def begin_rebalance(ctx: Context, *, run_id: UUID | str) -> RebalanceRun | None:
+    """Take a waiting run; None when another worker has it, or it is over."""
+    run = _locked(run_id)
+    if run.state != RebalanceState.PENDING:
+        return None
+    run.state, run.started_at = RebalanceState.RUNNING, ctx.now()
+    _save(ctx, run, "rebalance.started")
+    return run
+
+
+@transaction.atomic
+def finish_rebalance(
+    ctx: Context, *, run_id: UUID | str, inputs: dict[str, Any], outcome: dict[str, Any]
+) -> RebalanceRun:
+    """Keep the answer. Where the old book was kept, an incident is asked for; a found one clears it."""
+    run = _locked(run_id)
+    _must_run(run)
+    found = outcome["status"] == "optimal"
+    run.state = RebalanceState.DONE if found else RebalanceState.REFUSED
+    run.inputs, run.outcome, run.inputs_digest = inputs, outcome, outcome["inputs_digest"]
+    run.cost, run.why, run.finished_at = Decimal(outcome["cost"]), short(outcome["why"]), ctx.now()
+    _save(ctx, run, "rebalance.finished")
+    messages.publish_all([signal_message(ctx, run.venue_id, _signal(run, raised=not found))])
+    _record(ctx, run, "trading.rebalance.finished")
+    return run
+
+
+@transaction.atomic
+def fail_rebalance(ctx: Context, *, run_id: UUID | str, why: str) -> RebalanceRun:
+    """The inputs could not be had or used; ``why`` says so in words."""
+    run = _locked(run_id)
+    _must_run(run)
+    _fail(ctx, run, why)
+    return run
+
+
+@transaction.atomic
+def look_after_rebalances(ctx: Context) -> int:
+    """Send again what no worker took, fail what a worker took and never ended; return how many were overdue."""
+    late = RebalanceRun.objects.select_for_update(skip_locked=True)
+    waiting = list(late.filter(state=RebalanceState.PENDING, requested_at__lte=ctx.now() - RESEND_AFTER))
+    lost = list(late.filter(state=RebalanceState.RUNNING, started_at__lte=ctx.now() - LONGEST))
+    for run in waiting:
+        send_after_commit(TASK, run_id=str(run.pk))
+    for run in lost:
+        _fail(ctx, run, f"no answer came within {LONGEST.total_seconds():.0f} s; ask again")
+    return len(waiting) + len(lost)
+
+
+def _locked(run_id: UUID | str) -> RebalanceRun:
+    run = RebalanceRun.objects.select_for_update().filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"there is no rebalance {run_id}")
+    return run
+
+
+def _must_run(run: RebalanceRun) -> None:
+    if run.state != RebalanceState.RUNNING:
+        raise IllegalTransition(f"rebalance {run.pk} is {run.state}", state=run.state)
+
+
+def _save(ctx: Context, run: RebalanceRun, kind: str) -> None:
+    run.version += 1
+    run.save()
+    outbox.publish(ctx, topic=TOPIC, kind=kind, key=str(run.pk), data=rebalance_row(run))
+
+
+def _fail(ctx: Context, run: RebalanceRun, why: str) -> None:
+    run.state, run.why, run.finished_at = RebalanceState.FAILED, short(why), ctx.now()
+    _save(ctx, run, "rebalance.failed")
+    _record(ctx, run, "trading.rebalance.failed")
+
+
+def _record(ctx: Context, run: RebalanceRun, event: str) -> None:
+    after = {
+        "state": run.state,
+        "requested_by": run.requested_by_name,
+        "policy_digest": run.policy_digest,
+        "inputs_digest": run.inputs_digest,
+        "why": run.why,
+    }
+    audit.record(ctx, event=event, object_type="rebalance", object_id=str(run.pk), after=after)
+
+
+def _signal(run: RebalanceRun, *, raised: bool) -> Signal:
+    fingerprint = f"rebalance_refused:{run.venue_id}:{run.method}"
+    if not raised:
+        return Signal(fingerprint, raised=False)
+    return Signal(
+        fingerprint,
+        raised=True,
+        kind="rebalance_refused",
+        severity="warning",
+        title=f"No new book for {run.venue_id}: {run.outcome['status']}",
+        detail=f"{run.method} kept the old book: {run.why}.",
+        evidence={"run": str(run.pk), "status": run.outcome["status"], "conflict": run.outcome.get("conflict")},
+    )

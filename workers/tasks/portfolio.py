@@ -1,0 +1,21 @@
+"""Tasks of the queue ``control`` that compute rebalance runs."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core.context import service_context
+from apps.trading.services.rebalances import look_after_rebalances
+from workers.live.rebalancing import work
+
+
+@shared_task(name="gekko.portfolio.rebalance", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+def rebalance(run_id: str) -> str:
+    """Compute one run; a message that comes twice finds it taken."""
+    return work(service_context("portfolio"), run_id)
+
+
+@shared_task(name="gekko.portfolio.look_after", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+def look_after() -> int:
+    """Send again what no worker took, and fail what never ended."""
+    return look_after_rebalances(service_context("portfolio"))
