@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -11,10 +12,10 @@ import msgspec
 from django.conf import settings
 from django.db.models import QuerySet
 
-from apps.core.errors import NotFound
+from apps.core.errors import NotFound, Unavailable
 from apps.trading.models.backtests import Backtest, BacktestKind, BacktestState
 from apps.trading.rows_backtests import backtest_row
-from workers.engine.strategies.catalog import catalog
+from workers.engine.strategy import StrategyError
 
 SNAPSHOT_ROWS: Final = 100
 DATA_NAMES: Final = 200
@@ -54,8 +55,23 @@ def snapshot() -> list[tuple[str, dict[str, Any]]]:
 
 
 def strategies() -> list[dict[str, Any]]:
-    """Every registered strategy with its parameters."""
+    """Every registered strategy with its parameters; Unavailable names the file of one's own that cannot be used."""
+    known_strategies()
+    from workers.engine.strategies.catalog import catalog  # noqa: PLC0415 - see known_strategies
+
     return [msgspec.to_builtins(card) for card in catalog()]
+
+
+def known_strategies() -> None:
+    """Make the strategies known to this process, at the first question about them.
+
+    Not when this module is imported: a broken file in somebody's folder must not keep the web process from starting,
+    for that is where people halt. Raises Unavailable.
+    """
+    try:
+        importlib.import_module("workers.engine.strategies")
+    except StrategyError as error:
+        raise Unavailable(f"strategies cannot be loaded: {error}") from error
 
 
 def data_names() -> list[str]:

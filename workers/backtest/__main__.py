@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,17 @@ from workers.engine.risk.limits import LimitsError
 from workers.engine.strategy import StrategyError
 
 MS = 1_000_000
+LOCAL_ONLY = (
+    "folder",
+    "folds",
+    "check_lookahead",
+    "feed_latency_ms",
+    "jitter_ms",
+    "symbol",
+    "tick",
+    "lot",
+    "limits_file",
+)
 out = Console()
 aside = Console(stderr=True)
 
@@ -59,6 +70,7 @@ aside = Console(stderr=True)
 @click.option("--search", "trials", default=0, metavar="N", help="Try N sets of parameters of the --range options.")
 @click.option("--range", "ranges", multiple=True, metavar="NAME=LOW:HIGH", help="Values to search; or NAME=a|b|c.")
 @click.option("--metric", default="sharpe", show_default=True, type=click.Choice(METRICS), help="What a search raises.")
+@click.option("--remote", is_flag=True, help="Run on the workers of the running desk; shown on its page Backtests.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def main(**asked: Any) -> None:
     """Trade STRATEGY on recorded data with the kernel of live trading, and say what came of it."""
@@ -69,6 +81,9 @@ def main(**asked: Any) -> None:
 
 
 def _run(asked: dict[str, Any]) -> None:
+    if asked["remote"]:
+        _remote(asked)
+        return
     data = _between(_load(asked), asked)
     config = config_of(asked)
     if asked["check_lookahead"]:
@@ -81,6 +96,43 @@ def _run(asked: dict[str, Any]) -> None:
         with progress(f"{config.strategy} on {asked['data_name']}") as told:
             result = run(config, data, progress=told)
         _finish(result, asked)
+
+
+def _remote(asked: dict[str, Any]) -> None:
+    """The same by the running desk: what it knows of the options goes into the run's record."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
+    from workers.live.backtest_remote import run_remote  # noqa: PLC0415 - only here is a desk needed
+
+    left_out = [name for name in LOCAL_ONLY if asked[name] not in (None, False, 0, 0.0, "")]
+    if left_out:
+        raise BacktestError(f"--remote cannot be combined with --{', --'.join(left_out).replace('_', '-')}")
+    settings = {name: asked[name] for name in ("capital", "fee_bps", "maker_fee_bps", "latency_ms", "seed", "warm")}
+    settings |= {"start": asked["start"], "end": asked["end"]}
+    if asked["trials"]:
+        settings |= {"ranges": parse_words(asked["ranges"]), "trials": asked["trials"], "metric": asked["metric"]}
+    with progress(f"{asked['strategy']} on the workers") as told:
+        row = run_remote(
+            strategy=asked["strategy"],
+            data=asked["data_name"],
+            params=parse_words(asked["params"]),
+            settings={name: value for name, value in settings.items() if value is not None},
+            told=told,
+        )
+    if asked["as_json"]:
+        click.echo(json.dumps(row, indent=2, sort_keys=True))
+        return
+    _figures(f"{row['strategy']} on {row['data']}", row["summary"])
+    out.print(f"parameters {row['params']}, run {row['id']}", highlight=False, soft_wrap=True)
+    out.print(f"fingerprint {row['fingerprint']}", highlight=False, soft_wrap=True)
+
+
+def _figures(title: str, summary: Mapping[str, Any]) -> None:
+    table = Table(title=title, show_header=False)
+    table.add_column("figure", style="dim")
+    table.add_column("value", justify="right")
+    for key, words, kind in CARDS:
+        table.add_row(words, show(summary.get(key), kind))
+    out.print(table)
 
 
 def config_of(asked: dict[str, Any]) -> BacktestConfig:
@@ -170,12 +222,7 @@ def _finish(result: Result, asked: dict[str, Any]) -> None:
     if asked["as_json"]:
         click.echo(result.to_json().decode(), nl=False)
         return
-    table = Table(title=f"{result.config.strategy} on {result.label}", show_header=False)
-    table.add_column("figure", style="dim")
-    table.add_column("value", justify="right")
-    for key, words, kind in CARDS:
-        table.add_row(words, show(result.summary.get(key), kind))
-    out.print(table)
+    _figures(f"{result.config.strategy} on {result.label}", result.summary)
     denied = result.summary["denied"]
     if denied:
         out.print("denied by the gate: " + ", ".join(f"{reason} {count}" for reason, count in denied.items()))

@@ -22,6 +22,7 @@ from apps.core.dispatch import send_after_commit
 from apps.core.errors import IllegalTransition, Invalid, NotFound
 from apps.trading.models.backtests import Backtest, BacktestKind, BacktestState
 from apps.trading.rows_backtests import backtest_row
+from apps.trading.selectors_backtests import known_strategies
 from workers.engine.strategy import StrategyError, build
 
 TASK: Final = "gekko.backtest.run"
@@ -47,6 +48,7 @@ def request_backtest(
     trials = int(settings.get("trials") or 0)
     if kind is BacktestKind.SEARCH and not 1 <= trials <= MOST_TRIALS:
         raise Invalid(f"expected 1 to {MOST_TRIALS} trials, was {trials}", field="trials")
+    known_strategies()
     try:
         build(strategy, params)
     except StrategyError as error:
