@@ -34,7 +34,8 @@ class ResumeState(models.TextChoices):
 HELD_STATUSES = [status for status in ConditionalStatus if status.is_live]
 """What only a conditional order can be: it waits in the kernel, or works through the orders that it released."""
 ORDER_STATUSES = [
-    (status.value, status.value.replace("_", " ").capitalize()) for status in (*EngineOrderStatus, *HELD_STATUSES)
+    (status.value, status.value.replace("_", " ").capitalize())
+    for status in (*EngineOrderStatus, *HELD_STATUSES, ConditionalStatus.RELEASED)
 ]
 STILL_OPEN = frozenset(status.value for status in (*OPEN_STATUSES, *HELD_STATUSES))
 """Statuses of an order that may still do something."""

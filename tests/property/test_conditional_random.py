@@ -38,9 +38,10 @@ WIDE: dict[str, Any] = {
 KINDS = (
     *("price",) * 8,
     *("trade", "fill", "fill", "fill", "ack", "ack", "gone", "gone", "dropped"),
-    *("stop", "trail", "oco", "bracket", "bracket", "entry", "stale", "live", "live", "wait", "crash", "crash"),
+    *("stop", "trail", "oco", "bracket", "bracket", "entry", "replace", "replace"),
+    *("stale", "live", "live", "wait", "crash", "crash"),
 )
-steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 999)), max_size=60)
+steps = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 999)), min_size=20, max_size=60)
 
 
 class CrashError(Exception):
@@ -160,6 +161,12 @@ class World:
         elif what == "wait":
             self.rig.now += number * SECOND_NS // 500
             self.rig.take(self.rig.kernel.on_timer(self.rig.now))
+        elif what == "replace":
+            mine = [order for order in self.rig.books.open_orders() if order.side is Side.BUY]
+            if mine:
+                self.rig.kernel.desk.now = self.rig.now
+                self.rig.kernel.desk.replace(mine[number % len(mine)].client_id, price=self.bid + number % 3)
+                self.rig.take(self.rig.kernel.on_timer(self.rig.now))
         elif what in ("fill", "ack", "gone", "dropped"):
             self.at_venue(what, number)
         else:
@@ -261,6 +268,8 @@ class World:
         for order in books.conditionals.all.values():
             done = sum(self.worst(child) for leg in books.conditionals.group(order) for child in leg.children)
             size = self.entered(order.entry) if order.entry else order.lots
+            if order.kind is ConditionalKind.REPLACEMENT:
+                size = order.lots - (self.venue[order.entry].filled if order.entry in self.venue else 0)
             assert done <= size, f"{order.client_id} may fill {done} of {size}"
         sold = sum(order.filled for order in self.venue.values() if order.side is Side.SELL)
         bought = sum(order.filled for order in self.venue.values() if order.side is Side.BUY)
@@ -272,8 +281,11 @@ class World:
         return 0 if order is None else order.lots if order.open else order.filled
 
     def entered(self, entry: str) -> int:
-        held = self.rig.books.conditionals.all.get(entry)
-        ids = [entry] if held is None else held.children
+        held, orders = self.rig.books.conditionals.all.get(entry), self.rig.books.orders
+        ids = [entry] if held is None else list(held.children)
+        for key in ids:
+            if key in orders and orders[key].replaced_by:
+                ids.append(orders[key].replaced_by)
         return sum(self.venue[key].filled for key in ids if key in self.venue)
 
     def check_journal(self) -> None:

@@ -17,6 +17,7 @@ from workers.engine.execution.conditional_types import (
     ConditionalStatus,
     TriggerSource,
 )
+from workers.engine.market.venues import Feature
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
@@ -346,3 +347,77 @@ def test_what_stops_for_a_restart_is_held_again_and_a_bracket_cut_before_its_ent
     assert held(again, one).live
     assert held(again, f"{entry_id}.sl").detail == "its entry came to nothing"
     again.check_replay()
+
+
+def test_a_replacement_leaves_when_the_old_order_is_over_and_keeps_the_chain() -> None:
+    rig = start(0)
+    entry = OrderRequest(
+        symbol=SYMBOL, side=Side.BUY, lots=50_000, price=99_00, order_type=OrderType.LIMIT_MAKER, tif=TimeInForce.GTC
+    )
+    entry_id = hold(rig, Bracket(entry=entry, stop_loss=97_00))
+    assert entry_id is not None
+    rig.accept(entry_id)
+    rig.fill(entry_id, 20_000, 99_00)
+    rig.kernel.desk.now = rig.now
+    new = rig.kernel.desk.replace(entry_id, price=99_50)
+    assert rig.kernel.desk.replace(entry_id, price=99_60) is None
+    rig.take(rig.kernel.on_timer(rig.now))
+    assert rig.last_denial() == {"CONDITIONAL_INVALID"}
+    assert [cancel.client_id for cancel in rig.cancels] == [entry_id]
+    assert not held(rig, new).children
+    rig.fill(entry_id, 1_000, 99_00)
+    rig.end(entry_id)
+    (child,) = children(rig, new)
+    assert (child.lots, child.price, child.order_type) == (29_000, 99_50, OrderType.LIMIT_MAKER)
+    assert (child.replaces, rig.books.orders[entry_id].replaced_by) == (entry_id, child.client_id)
+    assert held(rig, new).status is ConditionalStatus.RELEASED
+    rig.accept(child.client_id)
+    rig.fill(child.client_id, 29_000, 99_50)
+    rig.top(SYMBOL, 96_00, 96_02)
+    assert [order.lots for order in children(rig, f"{entry_id}.sl")] == [50_000], "the exits follow the chain"
+    rig.check_replay()
+
+
+def test_a_replacement_of_an_order_that_fills_first_sends_nothing() -> None:
+    rig = start(0)
+    old = rig.order(SYMBOL, Side.BUY, 50_000, 99_00)
+    assert old is not None
+    rig.accept(old)
+    rig.kernel.desk.now = rig.now
+    new = rig.kernel.desk.replace(old, price=99_50, lots=60_000)
+    rig.take(rig.kernel.on_timer(rig.now))
+    rig.take(rig.kernel.cancel_all(rig.now, reason="button", by="operator"))
+    rig.end(old)
+    assert held(rig, new).status is ConditionalStatus.CANCELED
+    again = rig.order(SYMBOL, Side.BUY, 50_000, 99_10)
+    assert again is not None
+    rig.accept(again)
+    second = rig.kernel.desk.replace(again, price=99_50)
+    rig.fill(again, 50_000, 99_10)
+    assert held(rig, second).detail == "the order it was to replace was filled first"
+    assert len(rig.sent) == 2
+
+
+def test_a_post_only_order_is_repriced_when_that_is_wished() -> None:
+    rig = start(50_000)
+    kind = OrderType.LIMIT_MAKER
+    bought = rig.order(SYMBOL, Side.BUY, 20_000, 100_05, order_type=kind, reprice=True)
+    sold = rig.order(SYMBOL, Side.SELL, 20_000, 99_90, order_type=kind, reprice=True)
+    assert bought is not None
+    assert sold is not None
+    assert (rig.books.orders[bought].price, rig.books.orders[sold].price) == (100_00, 100_00)
+    assert rig.sent[-1].intent.emulated == "post-only repriced from 9990 ticks"
+
+
+def test_what_a_venue_has_not_is_emulated_or_denied() -> None:
+    bare = frozenset({Feature.MARKET, Feature.LIMIT, Feature.GTC})
+    rig = Rig(features=bare).open(limits=WIDE)
+    rig.top(SYMBOL, 99_99, 100_01)
+    assert rig.order(SYMBOL, Side.BUY, 20_000, 100_01, tif=TimeInForce.IOC) is None
+    assert rig.last_denial() == {"ORDER_TYPE_NOT_OFFERED"}
+    rig.wait(1)
+    assert rig.order(SYMBOL, Side.BUY, 20_000, 100_01, order_type=OrderType.LIMIT_MAKER) is None
+    assert rig.last_denial() == {"POST_ONLY_WOULD_TAKE"}
+    rig.wait(1)
+    assert rig.order(SYMBOL, Side.BUY, 20_000, 100_00, order_type=OrderType.LIMIT_MAKER) is not None
+    assert rig.sent[-1].intent.order_type is OrderType.LIMIT

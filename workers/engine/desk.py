@@ -16,7 +16,7 @@ from workers.engine.config import KernelConfig
 from workers.engine.events import CancelRequested, Forecast, JournalEvent, OrderDenied, OrderIntended
 from workers.engine.execution.client_ids import client_order_id
 from workers.engine.execution.conditional import Conditionals
-from workers.engine.execution.conditional_place import Bracket, Oco, hold
+from workers.engine.execution.conditional_place import Bracket, Oco, hold, replace
 from workers.engine.execution.conditional_types import Conditional, ConditionalRequest
 from workers.engine.execution.order_terms import Terms, is_plain, terms_of
 from workers.engine.execution.orders import Order
@@ -132,6 +132,13 @@ class Desk:
         """
         return hold(self, request)
 
+    def replace(self, client_id: str, *, price: int, lots: int = 0) -> str | None:
+        """Put an open limit order at another price, or for another quantity; return the id of the replacement.
+
+        The new order leaves when the venue has confirmed the end of the old one. None when it was refused.
+        """
+        return replace(self, client_id, price=price, lots=lots)
+
     def conditional(self, client_id: str) -> Conditional | None:
         """A conditional order, and how it stands."""
         return self.books.conditionals.all.get(client_id)
@@ -181,7 +188,7 @@ class Desk:
         client_id = client_order_id(name, self.books.epoch, self.books.decisions)
         expires_at, emulated = 0, ""
         against: tuple[Reason, ...] = ()
-        if not is_plain(request):
+        if not is_plain(request, self.config.features):
             request, expires_at, emulated, against = self._terms(request)
         verdict = check(request, client_id, self.risk, self.now)
         if against:

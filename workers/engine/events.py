@@ -342,6 +342,7 @@ class ConditionalAccepted(JournalEvent, frozen=True):
     decision: dict[str, Any]
     legs: int = 1
     """How many orders the group has: one that a crash cut short is not half of what was asked for."""
+    post_only: bool = False
 
 
 class ConditionalMoved(JournalEvent, frozen=True):

@@ -47,6 +47,7 @@ REASON_WORDS: Final[dict[Reason, str]] = {
     Reason.TRIGGER_ALREADY_REACHED: "the market is already beyond the trigger price",
     Reason.EXPIRY_NOT_AHEAD: "the order would end before it begins",
     Reason.POST_ONLY_WOULD_TAKE: "a post-only order would have taken at once",
+    Reason.ORDER_TYPE_NOT_OFFERED: "the venue has no orders of this kind",
     Reason.FIRM_HALTED: "trading of the whole firm is halted",
     Reason.DESK_HALTED: "the strategy's desk is halted",
     Reason.STRATEGY_HALTED: "the strategy is halted",

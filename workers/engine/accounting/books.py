@@ -268,6 +268,8 @@ class Books:
     def _intended(self, event: e.OrderIntended) -> Touched:
         self.decisions += 1
         order = order_of(event)
+        if event.replaces in self.orders:
+            self.orders[event.replaces].replaced_by = event.client_id
         self.orders[event.client_id] = order
         if event.parent_id and event.parent_id in self.parents:
             parents.intended(self.parents[event.parent_id], order)

@@ -33,6 +33,7 @@ from workers.engine.events import (
     OrderRejected,
     Trade,
 )
+from workers.engine.execution.conditional_reasons import LASTING, PASSING
 from workers.engine.execution.conditional_types import (
     Conditional,
     ConditionalKind,
@@ -45,7 +46,7 @@ from workers.engine.execution.orders import Order
 from workers.engine.ports import Journal
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.risk.limits import COLLAR_SCALE
-from workers.engine.vocabulary import FeedState, Reason, Side, TimeInForce
+from workers.engine.vocabulary import FeedState, Side, TimeInForce
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -58,43 +59,6 @@ MAX_DENIALS: Final = 60
 FRESH_NS: Final = 5 * SECOND_NS
 """Age that a price may have while no limits say otherwise."""
 NEWS: Final = (OrderEnded, OrderRejected, OrderNotSent)
-
-PASSING: Final = frozenset(
-    {
-        Reason.NOT_RECONCILED,
-        Reason.LIMITS_STALE,
-        Reason.REFERENCE_MISSING,
-        Reason.REFERENCE_STALE,
-        Reason.MESSAGE_RATE_EXCEEDED,
-        Reason.DUPLICATE_ORDER,
-        Reason.ORDER_UNKNOWN_PENDING,
-        Reason.OPEN_ORDERS_ABOVE_LIMIT,
-    }
-)
-"""Refusals that time heals, for any order."""
-LASTING: Final = frozenset(
-    {
-        Reason.TRADING_HALTED,
-        Reason.FIRM_HALTED,
-        Reason.DESK_HALTED,
-        Reason.STRATEGY_HALTED,
-        Reason.VENUE_HALTED,
-        Reason.INSTRUMENT_HALTED,
-        Reason.RUN_STOPPED,
-        Reason.VENUE_RESTRICTED,
-        Reason.INSTRUMENT_UNKNOWN,
-        Reason.INSTRUMENT_RESTRICTED,
-        Reason.QUANTITY_NOT_POSITIVE,
-        Reason.QUANTITY_BELOW_MIN,
-        Reason.QUANTITY_ABOVE_VENUE_MAX,
-        Reason.QUANTITY_ABOVE_LIMIT,
-        Reason.NOTIONAL_BELOW_MIN,
-        Reason.NOTIONAL_ABOVE_LIMIT,
-        Reason.PRICE_MISSING,
-        Reason.PRICE_NOT_POSITIVE,
-    }
-)
-"""Refusals that end even an exit: asking again would change nothing."""
 
 
 class Budget(NamedTuple):
@@ -156,7 +120,7 @@ class Conditionals:
 
     def _see(self, order: Conditional, price: int, follow: int, ts_event: int) -> None:
         """Trigger when ``price`` is at or beyond the level, else let a trailing stop follow ``follow``."""
-        if order.status is not ConditionalStatus.ARMED or order.kind is ConditionalKind.LIMIT or price <= 0:
+        if order.status is not ConditionalStatus.ARMED or order.rests or price <= 0:
             return
         if order.entry and not self._entry(order)[0]:
             return
@@ -206,7 +170,7 @@ class Conditionals:
 
     def _work(self, market: MarketState) -> None:
         for order in tuple(market.held.values()):
-            if order.live and (order.status is ConditionalStatus.TRIGGERED or order.kind is ConditionalKind.LIMIT):
+            if order.live and (order.status is ConditionalStatus.TRIGGERED or order.rests):
                 self._settle(order)
 
     # -- reports, time, control
@@ -273,7 +237,7 @@ class Conditionals:
         run = self._desk.books.run
         for child in self._desk.books.open_orders():
             releaser = self._held.all.get(child.conditional_id) if child.conditional_id else None
-            if releaser is not None and not releaser.live:
+            if releaser is not None and not releaser.live and releaser.status is not ConditionalStatus.RELEASED:
                 self._cancel_children(releaser, releaser.detail)
         for order in self.live():
             if order.live and (run is None or order.run_id != run.run_id):
@@ -289,18 +253,22 @@ class Conditionals:
         return [order for held in self._held.live.values() for order in held.values()]
 
     def end(self, order: Conditional, status: ConditionalStatus, detail: str) -> None:
-        """End ``order``, and ask for the cancel of what it has at the venue."""
+        """End ``order``, and ask for the cancel of what it has at the venue, unless that stands for itself."""
         filled = self._filled(order)
         self._desk.record(
             ConditionalEnded(ts=self._desk.now, client_id=order.client_id, status=status, detail=detail, filled=filled)
         )
         self._retry.pop(order.client_id, None)
-        self._cancel_children(order, detail)
+        if status is not ConditionalStatus.RELEASED:
+            self._cancel_children(order, detail)
 
     # -- groups
 
     def _settle(self, order: Conditional) -> None:
         """Do what follows from the books for the order's group; doing it twice does nothing more."""
+        if order.kind is ConditionalKind.REPLACEMENT:
+            self._replace(order)
+            return
         group = self._held.group(order)
         live = [leg for leg in group if leg.live]
         fired = next((leg for leg in live if leg.status is ConditionalStatus.TRIGGERED), None)
@@ -310,8 +278,7 @@ class Conditionals:
                     self.end(leg, ConditionalStatus.CANCELED, f"{fired.client_id} was triggered")
             live = [fired]
             if fired.entry:
-                self._desk.cancel(fired.entry, f"{fired.client_id} was triggered")
-                self._desk.cancel_parent(fired.entry, f"{fired.client_id} was triggered")
+                self._cancel_entry(fired.entry, f"{fired.client_id} was triggered")
         budget = self._budget(order, group)
         over = self._over(order, budget)
         for leg in live:
@@ -319,6 +286,20 @@ class Conditionals:
                 self._finish(leg, over)
             elif leg.live:
                 self._release(leg, self._budget(order, group))
+
+    def _replace(self, order: Conditional) -> None:
+        """Cancel the old order; when it is over, send the new one for what it has not filled."""
+        old = self._desk.books.orders[order.entry]
+        if order.children:
+            self.end(order, ConditionalStatus.RELEASED, f"{order.children[-1]} took its place")
+        elif old.open:
+            self._desk.cancel(order.entry, f"replaced by {order.client_id}")
+        elif old.filled >= order.lots:
+            self.end(order, ConditionalStatus.CANCELED, "the order it was to replace was filled first")
+        else:
+            self._release(order, Budget(order.lots - old.filled, working=False, entry_open=False, total=order.lots))
+            if order.live and order.children:
+                self.end(order, ConditionalStatus.RELEASED, f"{order.children[-1]} took its place")
 
     def _finish(self, order: Conditional, detail: str) -> None:
         """End ``order`` because nothing is left for it to do."""
@@ -350,12 +331,33 @@ class Conditionals:
         """Lots that the entry has filled, and whether it may still fill."""
         books = self._desk.books
         if (entry := books.orders.get(order.entry)) is not None:
-            return entry.filled, entry.open
+            return self._chain(entry)
         if (held := self._held.all.get(order.entry)) is not None:
             return self._filled(held), held.live or self._working(held)
         if (parent := books.parents.get(order.entry)) is not None:
             return parent.filled, parent.status.is_live
         return 0, False
+
+    def _chain(self, entry: Order) -> tuple[int, bool]:
+        """The same of an order and those that took its place, one after the other."""
+        filled, last = entry.filled, entry
+        while last.replaced_by:
+            last = self._desk.books.orders[last.replaced_by]
+            filled += last.filled
+        return filled, last.open or self._held.replacement_of(last.client_id, last.symbol) is not None
+
+    def _cancel_entry(self, entry: str, reason: str) -> None:
+        """Cancel what may still fill of an entry: the last of its chain, and what waits to take its place."""
+        desk, last = self._desk, self._desk.books.orders.get(entry)
+        if last is None:
+            desk.cancel(entry, reason)
+            desk.cancel_parent(entry, reason)
+            return
+        while last.replaced_by:
+            last = desk.books.orders[last.replaced_by]
+        if (waiting := self._held.replacement_of(last.client_id, last.symbol)) is not None:
+            desk.cancel(waiting.client_id, reason)
+        desk.cancel(last.client_id, reason)
 
     def _children(self, order: Conditional) -> list[Order]:
         orders = self._desk.books.orders
@@ -380,7 +382,7 @@ class Conditionals:
 
     def _release(self, order: Conditional, budget: Budget) -> None:
         resting = order.kind is ConditionalKind.LIMIT
-        if not resting and (order.status is not ConditionalStatus.TRIGGERED or budget.working):
+        if not order.rests and (order.status is not ConditionalStatus.TRIGGERED or budget.working):
             return
         lots = whole = budget.left
         if order.reduce_only:
@@ -423,15 +425,18 @@ class Conditionals:
         # Another order's denial on this side must not hold up a stop.
         desk.markets[order.symbol].denied = 0
         mark = len(desk.out)
+        replaces = order.entry if order.kind is ConditionalKind.REPLACEMENT else ""
         request = OrderRequest(
             symbol=order.symbol,
             side=order.side,
             lots=lots,
             price=order.price,
             order_type=order.order_type,
-            tif=TimeInForce.GTC,
+            tif=TimeInForce.GTD if order.expires_at and replaces else TimeInForce.GTC,
+            expires_at=order.expires_at if replaces else 0,
             reduce_only=order.reduce_only,
             conditional_id=order.client_id,
+            replaces=replaces,
             decision={"conditional": order.client_id, "kind": order.kind.value, "seen": order.seen},
         )
         if desk.order(request) is not None:

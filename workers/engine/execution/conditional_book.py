@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from workers.engine import events as e
-from workers.engine.execution.conditional_types import Conditional, ConditionalStatus
+from workers.engine.execution.conditional_types import Conditional, ConditionalKind, ConditionalStatus
 
 if TYPE_CHECKING:
     from workers.engine.accounting.books import Books
@@ -65,6 +65,7 @@ class ConditionalBook:
             group=event.group,
             entry=event.entry,
             legs=event.legs,
+            post_only=event.post_only,
             session_id=event.session_id,
             emulated=event.emulated,
             created=event.ts,
@@ -101,6 +102,11 @@ class ConditionalBook:
         if order is not None:
             order.children.append(event.client_id)
             order.updated = event.ts
+
+    def replacement_of(self, client_id: str, symbol: str) -> Conditional | None:
+        """What waits for the end of the order ``client_id``, if anything does."""
+        held = self.live.get(symbol, {}).values()
+        return next((o for o in held if o.kind is ConditionalKind.REPLACEMENT and o.entry == client_id), None)
 
     def denied(self, event: e.OrderDenied) -> None:
         """The gate refused what was released."""

@@ -22,7 +22,7 @@ from workers.engine.execution.conditional_types import (
 )
 from workers.engine.market.venues import Feature
 from workers.engine.risk.gate import OrderRequest
-from workers.engine.vocabulary import Reason, Side, TimeInForce, TradingState
+from workers.engine.vocabulary import OrderType, Reason, Side, TimeInForce, TradingState
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -153,6 +153,42 @@ def _hold_bracket(desk: Desk, bracket: Bracket) -> str | None:
     return entry_id
 
 
+def replace(desk: Desk, client_id: str, *, price: int, lots: int) -> str | None:
+    """Put an order at ``price`` for ``lots`` in all (0: as many as now) in the place of an open limit order.
+
+    The id of the replacement, whose order follows the confirmed end of the old one; None when it was refused.
+    """
+    order, run = desk.books.orders.get(client_id), desk.books.run
+    if run is None or order is None:
+        return None
+    base = client_order_id(run.run_id, desk.books.epoch, desk.books.decisions)
+    request = ConditionalRequest(
+        symbol=order.symbol,
+        side=order.side,
+        lots=lots or order.lots,
+        kind=ConditionalKind.REPLACEMENT,
+        price=price,
+        reduce_only=order.reduce_only,
+        post_only=order.order_type is OrderType.LIMIT_MAKER,
+        tif=TimeInForce.GTD if order.expires_at else TimeInForce.GTC,
+        expires_at=order.expires_at,
+        decision={"replaces": client_id},
+    )
+    reasons, why = _refusal(desk, [request], entered=True)
+    if not order.open or order.order_type is OrderType.MARKET or order.conditional_id or order.parent_id:
+        reasons, why = (*reasons, Reason.CONDITIONAL_INVALID), "only an open limit order of its own can be replaced"
+    elif request.lots <= order.filled:
+        reasons, why = (*reasons, Reason.CONDITIONAL_INVALID), f"{order.filled} lots are filled already"
+    elif desk.books.conditionals.replacement_of(client_id, order.symbol) is not None:
+        reasons, why = (*reasons, Reason.CONDITIONAL_INVALID), "it is being replaced already"
+    if reasons:
+        _deny(desk, request, base, reasons, why)
+        return None
+    desk.record(accepted(desk, request, f"{base}.r", entry=client_id))
+    desk.conditionals.taken(order.symbol)
+    return f"{base}.r"
+
+
 def _straddles(bracket: Bracket) -> bool:
     """True when loss and profit lie on the right sides of each other and of the entry's own price."""
     side, entry = bracket.entry.side, bracket.entry
@@ -173,7 +209,7 @@ def accepted(
         symbol=request.symbol,
         side=request.side,
         kind=request.kind,
-        lots=0 if entry else request.lots,
+        lots=request.lots if request.kind is ConditionalKind.REPLACEMENT or not entry else 0,
         trigger=request.trigger,
         price=request.price,
         trail_ticks=request.trail_ticks,
@@ -190,6 +226,7 @@ def accepted(
         emulated=_emulated(desk, request, group=group, entry=entry),
         decision=request.decision,
         legs=count,
+        post_only=request.post_only,
     )
 
 
@@ -199,6 +236,8 @@ def _emulated(desk: Desk, request: ConditionalRequest, *, group: str, entry: str
     feature = _FEATURES.get(request.kind)
     if feature is Feature.STOP and request.price:
         feature = Feature.STOP_LIMIT
+    if request.kind is ConditionalKind.REPLACEMENT:
+        said.append("replaced by the kernel: cancelled first, sent anew when that is confirmed")
     if feature is not None:
         why = "so that the gate and halts apply when it fires" if feature in native else "the venue has none"
         watched = "last trade" if request.source is TriggerSource.LAST_TRADE else "opposite touch"

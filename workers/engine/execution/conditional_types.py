@@ -19,12 +19,15 @@ BPS: Final = 10_000
 
 
 class ConditionalKind(StrEnum):
-    """``LIMIT`` waits for nothing: it is the resting leg of an OCO or bracket."""
+    """``LIMIT`` waits for nothing: it is the resting leg of an OCO or bracket. ``REPLACEMENT`` waits for the end of the
+    order whose place it takes.
+    """
 
     STOP = "STOP"
     TAKE_PROFIT = "TAKE_PROFIT"
     TRAILING_STOP = "TRAILING_STOP"
     LIMIT = "LIMIT"
+    REPLACEMENT = "REPLACEMENT"
 
 
 class TriggerSource(StrEnum):
@@ -38,7 +41,10 @@ class TriggerSource(StrEnum):
 
 
 class ConditionalStatus(StrEnum):
-    """``ARMED`` waits for its price; ``TRIGGERED`` saw it and works through its orders; the last four are final."""
+    """``ARMED`` waits for its price; ``TRIGGERED`` saw it and works through its orders; the others are final.
+
+    ``RELEASED`` is the end of a replacement: its order is out and stands for itself.
+    """
 
     ARMED = "ARMED"
     TRIGGERED = "TRIGGERED"
@@ -46,6 +52,7 @@ class ConditionalStatus(StrEnum):
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     DENIED = "DENIED"
+    RELEASED = "RELEASED"
 
     @property
     def is_live(self) -> bool:
@@ -72,6 +79,8 @@ class ConditionalRequest(msgspec.Struct, frozen=True, kw_only=True):
     trail_step: int = 1
     source: TriggerSource = TriggerSource.OPPOSITE_TOUCH
     reduce_only: bool = False
+    post_only: bool = False
+    """Only of a kind with a limit price: what is released never takes."""
     tif: TimeInForce = TimeInForce.GTC
     expires_at: int = 0
     decision: dict[str, Any] = {}
@@ -94,12 +103,13 @@ class Conditional(msgspec.Struct, kw_only=True):
     trail_step: int
     source: TriggerSource
     reduce_only: bool
+    post_only: bool
     tif: TimeInForce
     expires_at: int
     group: str
     """Orders of one group exclude each other; empty for one that stands alone."""
     entry: str
-    """Order, conditional order or parent whose fills it closes; empty for none."""
+    """Order, conditional order or parent whose fills it closes, or order whose place it takes; empty for none."""
     legs: int
     """Orders of the group as it was asked for."""
     session_id: int
@@ -125,7 +135,14 @@ class Conditional(msgspec.Struct, kw_only=True):
     @property
     def order_type(self) -> OrderType:
         """Type of the order that it releases."""
-        return OrderType.LIMIT if self.price else OrderType.MARKET
+        if not self.price:
+            return OrderType.MARKET
+        return OrderType.LIMIT_MAKER if self.post_only else OrderType.LIMIT
+
+    @property
+    def rests(self) -> bool:
+        """True when it waits for no price."""
+        return self.kind in (ConditionalKind.LIMIT, ConditionalKind.REPLACEMENT)
 
 
 def problem_of(request: ConditionalRequest) -> str:
@@ -138,9 +155,11 @@ def problem_of(request: ConditionalRequest) -> str:
     if request.kind is ConditionalKind.TRAILING_STOP:
         fits = offsets == 1 and not request.price and request.trail_bps < BPS
         return "" if fits else "a trailing stop has either trail_ticks or trail_bps (below 10000), and no limit price"
-    if request.kind is ConditionalKind.LIMIT:
+    if request.post_only and not request.price:
+        return "a post-only order has a limit price"
+    if request.kind in (ConditionalKind.LIMIT, ConditionalKind.REPLACEMENT):
         fits = request.price > 0 and not request.trigger and not offsets
-        return "" if fits else "a resting leg has a limit price, no trigger and no offset"
+        return "" if fits else f"{request.kind.value} has a limit price, no trigger and no offset"
     fits = request.trigger > 0 and not offsets
     return "" if fits else f"{request.kind.value} needs a trigger price and has no offset"
 

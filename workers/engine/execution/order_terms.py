@@ -24,9 +24,11 @@ class Terms(NamedTuple):
     reasons: tuple[Reason, ...]
 
 
-def is_plain(request: OrderRequest) -> bool:
+def is_plain(request: OrderRequest, features: AbstractSet[Feature]) -> bool:
     """True for most orders: nothing of them needs looking at."""
-    return not (request.reduce_only or request.tif in TIMED or request.order_type is OrderType.LIMIT_MAKER)
+    if request.reduce_only or request.order_type is OrderType.LIMIT_MAKER:
+        return False
+    return request.tif is TimeInForce.GTC or (request.tif not in TIMED and Feature[request.tif.name] in features)
 
 
 def terms_of(request: OrderRequest, features: AbstractSet[Feature], *, now: int, closes_at: int, touch: int) -> Terms:
@@ -36,19 +38,35 @@ def terms_of(request: OrderRequest, features: AbstractSet[Feature], *, now: int,
     orders the price is compared with the touch before sending, which cannot see what changes on the way.
     """
     said: list[str] = []
-    reasons: tuple[Reason, ...] = ()
+    reasons: list[Reason] = []
     expires_at = 0
     if request.tif in TIMED:
         expires_at = expiry_of(request.tif, request.expires_at, now=now, closes_at=closes_at)
         said.append(f"{request.tif.value} by the kernel's clock, GTC at the venue")
         request = msgspec.structs.replace(request, tif=TimeInForce.GTC)
         if expires_at <= now:
-            reasons = (Reason.EXPIRY_NOT_AHEAD,)
+            reasons.append(Reason.EXPIRY_NOT_AHEAD)
+    elif request.tif is not TimeInForce.GTC and Feature[request.tif.name] not in features:
+        reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
     if request.reduce_only and Feature.REDUCE_ONLY not in features:
         said.append("REDUCE_ONLY by the gate")
-    if request.order_type is OrderType.LIMIT_MAKER and Feature.LIMIT_MAKER not in features:
+    if request.order_type is OrderType.LIMIT_MAKER:
+        request = _post_only(request, features, touch, said, reasons)
+    return Terms(request, expires_at, "; ".join(said), tuple(reasons))
+
+
+def _post_only(
+    request: OrderRequest, features: AbstractSet[Feature], touch: int, said: list[str], reasons: list[Reason]
+) -> OrderRequest:
+    """Reprice when that is wished; compare with the touch where the venue does not."""
+    takes = bool(touch) and (request.price - touch) * request.side >= 0
+    if takes and request.reprice and touch - request.side > 0:
+        said.append(f"post-only repriced from {request.price} ticks")
+        request = msgspec.structs.replace(request, price=touch - request.side)
+        takes = False
+    if Feature.LIMIT_MAKER not in features:
         said.append("post-only compared with the touch before sending")
         request = msgspec.structs.replace(request, order_type=OrderType.LIMIT)
-        if not touch or (request.price - touch) * request.side >= 0:
-            reasons = (*reasons, Reason.POST_ONLY_WOULD_TAKE)
-    return Terms(request, expires_at, "; ".join(said), reasons)
+        if takes or not touch:
+            reasons.append(Reason.POST_ONLY_WOULD_TAKE)
+    return request

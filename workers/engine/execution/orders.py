@@ -110,6 +110,7 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     conditional_id: str = ""
     expires_at: int = 0
     replaces: str = ""
+    replaced_by: str = ""
     status: OrderStatus = OrderStatus.INTENT
     open: bool = True
     filled: int = 0

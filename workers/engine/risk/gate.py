@@ -50,6 +50,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Run that wants the order, where several are on; None means the one that is, empty that none does."""
     expires_at: int = 0
     """When a GTD order ends, ns."""
+    reprice: bool = False
+    """Move a post-only order that would take to the best price that rests."""
     conditional_id: str = ""
     """Conditional order that releases this one."""
     replaces: str = ""
