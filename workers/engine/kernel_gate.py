@@ -20,6 +20,7 @@ from workers.engine.risk.scope_checks import loss_of, scope_profit
 from workers.engine.risk.scopes import (
     HALTABLE,
     Place,
+    ScopeError,
     ScopeKind,
     Selection,
     covers,
@@ -45,15 +46,23 @@ class KernelGate(KernelLife):
         """Take the control plane's halts by scope: {scope, halted, reason, by, version} each.
 
         A decision that is not newer than the last taken of its scope does nothing. Halting cancels the scope's open
-        orders. ScopeError for a scope that is none, after those before it were taken.
+        orders. ScopeError for a scope that is none, after all others were taken.
         """
         self._enter(now)
+        wrong: ScopeError | None = None
         for wanted in scopes:
             name, version = str(wanted["scope"]), int(wanted["version"])
-            parse_scope(name, HALTABLE)
+            try:
+                parse_scope(name, HALTABLE)
+            except ScopeError as error:
+                wrong = error
+                continue
             if version > self._desk.risk.ledger.versions.get(name, 0):
                 reason, by = str(wanted["reason"]), str(wanted["by"])
                 self._change_scope(name, halted=bool(wanted["halted"]), reason=reason, by=by, version=version)
+        if wrong is not None:
+            # The effects of the others stay with the desk, and go out with the next input.
+            raise wrong
         return self._effects()
 
     def cancel_some(self, now: int, *, selection: Selection, reason: str, by: str) -> Effects:

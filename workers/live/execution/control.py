@@ -57,7 +57,7 @@ class Control:
         self._parents = ParentsWanted(loop)
         self._looked = 0
         self._cancelled = 0
-        self._cancelled_some = 0
+        self._cancelled_some: set[int] = set()
         self._absent = 0
         self.problem = ""
         """Why something wanted could not be done; empty when all was."""
@@ -170,9 +170,9 @@ class Control:
 
     def _cancel_some(self, orders: Sequence[Mapping[str, Any]]) -> None:
         for order in orders:
-            if int(order["number"]) <= self._cancelled_some:
+            if int(order["number"]) in self._cancelled_some:
                 continue
-            self._cancelled_some = int(order["number"])
+            self._cancelled_some.add(int(order["number"]))
             self._loop.apply(
                 self._loop.kernel.cancel_some(
                     time.time_ns(), selection=selection_of(order["selection"]), reason=order["reason"], by=order["by"]
