@@ -2,7 +2,7 @@
 
 import { el } from "../core/dom.js";
 import { holding, number, priceOf, span } from "../core/format.js";
-import { knowInstruments } from "../core/instruments.js";
+import { instrument, knowInstruments } from "../core/instruments.js";
 import { listen } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { gain } from "./cells.js";
@@ -20,7 +20,7 @@ export function mountPositions(host) {
   };
   const closing = host.dataset.closing === "yes";
   if (closing) host.closest(".panel").querySelector('[data-action="flatten-all"]').addEventListener("click", () => flatten());
-  const closeCell = (row) => ({ key: `${row.symbol}:${Number(row.quantity) !== 0}`, node: () => closeButton(row) });
+  const closeCell = (row) => ({ key: `${row.symbol}:${closable(row)}`, node: () => closeButton(row) });
   const table = new LiveTable(
     host,
     [
@@ -52,8 +52,14 @@ export function mountPositions(host) {
   return () => ends.forEach((end) => end());
 }
 
+/** Whether what is held is a lot at least: less than that no venue takes. */
+function closable(row) {
+  const places = instrument(row.symbol)?.quantity ?? 8;
+  return Math.abs(Number(row.quantity)) * 10 ** places >= 1;
+}
+
 function closeButton(row) {
-  if (Number(row.quantity) === 0) return el("span");
+  if (!closable(row)) return el("span");
   const which = el("span", { class: "visually-hidden" }, ` ${row.symbol}`);
   return el("button", { type: "button", class: "button small", on: { click: () => flatten(row.symbol) } }, "Flatten", which);
 }
