@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
 from tests.support.intents import intent, soon
-from workers.adapters.coinbase.order_venue import CoinbaseVenue, fill_number
+from workers.adapters.coinbase.order_venue import CoinbaseVenue
 from workers.adapters.coinbase.signing import KeyProblem, Signer, read_key
+from workers.adapters.fill_numbers import fill_number
 from workers.adapters.venue import OrderNotFound, Venue, VenueRejected
 from workers.engine.events import OrderAccepted, OrderNotSent, OrderRejected, OrderUnknown
 from workers.engine.market.venues import Feature

@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +21,7 @@ import msgspec
 from workers.adapters.binance.exchange_info import ExchangeInfo, MarketInfo, instruments
 from workers.adapters.binance.reports import MS, order_from, submit_reports, trade_from
 from workers.adapters.ccxt_rewire import rewire
+from workers.adapters.ccxt_session import leaving, traced_session
 from workers.adapters.venue import (
     OnLeft,
     OrderNotFound,
@@ -48,8 +47,6 @@ ORDER_REJECTED: Final = -2010
 DEFAULT_RETRY_S: Final = 5.0
 MIN_WINDOW_MS: Final = 50
 MAX_WINDOW_MS: Final = 5000
-
-_leaving: ContextVar[tuple[str, OnLeft] | None] = ContextVar("leaving", default=None)
 
 
 class VenueAnswer(ccxt.ExchangeError):  # type: ignore[misc]  # ccxt has no types
@@ -104,14 +101,6 @@ class _Binance(ccxt.binanceus):  # type: ignore[misc]  # ccxt has no types
         raise VenueAnswer(code, known, str(answer.get("msg") or reason or body[:200]), retry_after)
 
 
-async def _bytes_left(_: aiohttp.ClientSession, __: SimpleNamespace, ___: aiohttp.TraceRequestChunkSentParams) -> None:
-    """The body of an order request is on its way; runs in the task of the request."""
-    if (leaving := _leaving.get()) is not None:
-        client_id, on_left = leaving
-        _leaving.set(None)
-        on_left(client_id, time.perf_counter_ns())
-
-
 class CcxtVenue:
     """One account at one venue. All methods belong to the event loop that called ``open``."""
 
@@ -144,10 +133,7 @@ class CcxtVenue:
 
     async def open(self) -> None:
         """Make the connection pool; nothing is sent yet."""
-        trace = aiohttp.TraceConfig()
-        trace.on_request_chunk_sent.append(_bytes_left)
-        connector = aiohttp.TCPConnector(limit=32, keepalive_timeout=60)
-        self._session = aiohttp.ClientSession(connector=connector, trace_configs=[trace])
+        self._session = traced_session()
         settings = {
             **self._credentials,
             "session": self._session,
@@ -206,7 +192,7 @@ class CcxtVenue:
             return [self._not_sent(intent, "the send deadline had passed")]
         if time.monotonic() < self._quiet_until:
             return [self._not_sent(intent, "the venue asked for silence")]
-        _leaving.set((intent.client_id, on_left))
+        leaving.set((intent.client_id, on_left))
         try:
             answer = await self._ask("privatePostOrder", self._order_params(intent, window_ms))
             return list(submit_reports(answer, self.instruments[intent.symbol], self._clock()))

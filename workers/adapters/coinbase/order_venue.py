@@ -10,7 +10,6 @@ order's deadline, to the second.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -19,6 +18,7 @@ import msgspec
 
 from workers.adapters.coinbase.products import advanced
 from workers.adapters.coinbase.signing import Signer
+from workers.adapters.fill_numbers import fill_ms, fill_number
 from workers.adapters.http_venue import SECOND_NS, HttpVenue
 from workers.adapters.venue import (
     OrderNotFound,
@@ -37,9 +37,6 @@ from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 
 BASE: Final = "/api/v3/brokerage"
 SIGNED_HOST: Final = "api.coinbase.com"
-EPOCH_MS: Final = 1_577_836_800_000
-"""2020-01-01: our numbers of fills count from it."""
-HASH_BITS: Final = 22
 ATOM: Final = Decimal("1E-8")
 DAY_NS: Final = 86_400 * SECOND_NS
 VAGUE: Final = frozenset({"", "UNKNOWN_FAILURE_REASON", "UNKNOWN_PREVIEW_FAILURE_REASON"})
@@ -234,7 +231,7 @@ class CoinbaseVenue(HttpVenue):
         """All our trades from the millisecond of number ``after`` on, oldest first; its own is left out."""
         params: dict[str, Any] = {"product_ids": [symbol], "limit": 250}
         if after:
-            params["start_sequence_timestamp"] = rfc3339(((after >> HASH_BITS) + EPOCH_MS) * 1_000_000)
+            params["start_sequence_timestamp"] = rfc3339(fill_ms(after) * 1_000_000)
         found: list[VenueTrade] = []
         while True:
             raw = await self._ask("GET", f"{BASE}/orders/historical/fills", params=params)
@@ -317,16 +314,6 @@ class CoinbaseVenue(HttpVenue):
             maker=fill.liquidity_indicator == "MAKER",
             ts_event=at,
         )
-
-
-def fill_number(entry_id: str, at_ns: int) -> int:
-    """A number for a fill whose name is a text: its millisecond, then 22 bits of its name's SHA-256.
-
-    The same fill always has the same number, numbers grow with time, and they fit 63 bits until 2089. Two fills of one
-    millisecond share a number with a probability of one in four million.
-    """
-    name = int.from_bytes(hashlib.sha256(entry_id.encode()).digest()[:4], "big") >> (32 - HASH_BITS)
-    return (at_ns // 1_000_000 - EPOCH_MS) << HASH_BITS | name
 
 
 def _whole_lots(instrument: Instrument, size: Decimal) -> int:

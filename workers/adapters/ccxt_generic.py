@@ -1,0 +1,342 @@
+"""Any venue that ccxt knows, through its unified methods: exact strings instead of floats, and our client id guarded.
+
+ccxt is told to give numbers as texts (``number = str``), so that nothing passes through a float. Its unified parameter
+for a client id is dropped silently by some venues' code; so the request itself is looked at before it leaves, and one
+that does not carry our id is refused and never sent: a repetition could not be recognised as one.
+
+An error of ccxt that says no more than that something failed is **unknown**.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Any, Final
+
+import aiohttp
+import ccxt.async_support as ccxt
+
+from workers.adapters.ccxt_rewire import rewire
+from workers.adapters.ccxt_session import leaving, traced_session
+from workers.adapters.fill_numbers import fill_number
+from workers.adapters.venue import (
+    OnLeft,
+    OrderNotFound,
+    VenueBusy,
+    VenueError,
+    VenueOrder,
+    VenueRejected,
+    VenueTrade,
+    VenueUnknown,
+    VenueUnreachable,
+    wire_tif,
+)
+from workers.engine.events import (
+    JournalEvent,
+    OrderAccepted,
+    OrderIntended,
+    OrderNotSent,
+    OrderRejected,
+    OrderUnknown,
+)
+from workers.engine.instruments import GridError, Instrument, atoms
+from workers.engine.market.venues import VenueRules, rules_of
+from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
+
+MS: Final = 1_000_000
+DAY_MS: Final = 86_400_000
+PAGE: Final = 100
+MIN_LEFT_NS: Final = 50 * MS
+ATOM: Final = Decimal("1E-8")
+STATUSES: Final = {
+    "open": OrderStatus.WORKING,
+    "closed": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELED,
+    "canceling": OrderStatus.WORKING,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+}
+
+_guarded: ContextVar[str] = ContextVar("guarded", default="")
+"""Client id that the next POST of this task must carry."""
+
+
+class ClientIdDropped(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no types
+    """The request that ccxt made does not carry our client id; it was not sent."""
+
+
+def meaning(error: Exception, retry_after_s: float) -> VenueError:
+    """What an error of ccxt says about the request that raised it."""
+    if isinstance(error, ccxt.OrderNotFound):
+        return OrderNotFound(str(error))
+    if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
+        return VenueBusy(str(error), retry_after_s)
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return VenueUnreachable(f"no connection to the venue: {error.__cause__}")
+    if isinstance(error, ccxt.DuplicateOrderId) or "duplicate" in str(error).lower():
+        return VenueUnknown(f"the venue already has this client id ({error})")
+    if isinstance(error, ccxt.ExchangeError) and type(error) is not ccxt.ExchangeError:
+        return VenueRejected(type(error).__name__, str(error))
+    return VenueUnknown(f"{type(error).__name__}: {error}")
+
+
+def exchange(code: str, settings: dict[str, Any]) -> Any:
+    """ccxt's class for ``code``, guarded. ValueError for a venue that ccxt does not know."""
+    base = getattr(ccxt, code, None)
+    if code not in ccxt.exchanges or base is None:
+        raise ValueError(f"expected a venue of ccxt, was {code!r}; see 'import ccxt; ccxt.exchanges'")
+
+    class Guarded(base):  # type: ignore[misc,valid-type]  # ccxt has no types
+        async def fetch(
+            self, url: str, method: str = "GET", headers: dict[str, str] | None = None, body: str | None = None
+        ) -> Any:
+            """Look at an order request before it leaves."""
+            client_id = _guarded.get()
+            if client_id and method == "POST" and client_id not in url and client_id not in (body or ""):
+                raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
+            return await super().fetch(url, method, headers, body)
+
+    made = Guarded({**settings, "number": str})
+    made.number = str
+    return made
+
+
+class GenericVenue:
+    """One account at one venue of ccxt. Implements ``venue.Venue``; instruments go by the venue's own ids."""
+
+    def __init__(
+        self,
+        code: str,
+        credentials: dict[str, str],
+        *,
+        clock: Callable[[], int],
+        url: str | None = None,
+        timeout_s: float = 5.0,
+        client_id_param: str = "",
+    ) -> None:
+        """``credentials`` as ccxt names them; ``url`` of another server; ``client_id_param`` overrides the rules'."""
+        self.name = code
+        self.instruments: dict[str, Instrument] = {}
+        self._rules = rules_of(code)
+        self._param = client_id_param or self._rules.client_id.ccxt_param
+        self._credentials = credentials
+        self._clock = clock
+        self._url = url
+        self._timeout_s = timeout_s
+        self._pairs: dict[str, str] = {}
+        """Our symbol to ccxt's."""
+        self._ids: dict[str, str] = {}
+        """Client id to the venue's."""
+        self._quiet_until = 0.0
+
+    @property
+    def rules(self) -> VenueRules:
+        """What is known of the venue: little, where it is not listed."""
+        return self._rules
+
+    async def open(self) -> None:
+        """Make the connection pool; nothing is sent yet. ValueError for a venue that ccxt does not know."""
+        self._session = traced_session()
+        timeout = int(self._timeout_s * 1000)
+        made = exchange(self.name, {**self._credentials, "session": self._session, "timeout": timeout})
+        self._api: Any = rewire(made, self._url) if self._url else made
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+        await self._session.close()
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            return await getattr(self._api, method)(*arguments)
+        except ccxt.BaseError as error:
+            raise meaning(error, self._rules.rate.retry_after_s) from error
+
+    async def synchronise_clock(self) -> int:
+        """Offset of the venue's clock in ms where the venue tells its time, else 0."""
+        if not self._api.has.get("fetchTime"):
+            return 0
+        before = self._clock()
+        answer = await self._ask("fetch_time")
+        return int(answer) - (before + self._clock()) // 2 // MS
+
+    async def load_instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """Spot markets named by the venue's ids (all, when empty); VenueRejected for one that cannot be had."""
+        markets = (await self._ask("load_markets")).values()
+        listed = {
+            market["id"]: market for market in markets if market.get("spot") and market.get("active") is not False
+        }
+        missing = sorted(set(symbols) - set(listed))
+        if missing:
+            raise VenueRejected("UNREADABLE", f"{self.name} has no spot market {', '.join(missing)}")
+        try:
+            for name in symbols or listed:
+                self.instruments[name] = self._instrument(listed[name])
+                self._pairs[name] = listed[name]["symbol"]
+        except (GridError, ArithmeticError, KeyError, TypeError) as error:
+            raise VenueRejected("UNREADABLE", f"instruments of {self.name}: {error}") from error
+        return self.instruments
+
+    def _instrument(self, market: dict[str, Any]) -> Instrument:
+        lot = self._step(market["precision"]["amount"])
+        limits = market.get("limits") or {}
+        sizes, costs = limits.get("amount") or {}, limits.get("cost") or {}
+        return Instrument(
+            venue=self.name,
+            symbol=market["id"],
+            base=market["base"],
+            quote=market["quote"],
+            tick=self._step(market["precision"]["price"]),
+            lot=lot,
+            min_lots=max(1, -int(-Decimal(sizes.get("min") or 0) // lot)),
+            max_lots=int(Decimal(sizes.get("max") or 0) // lot) or 10**15,
+            min_notional=Decimal(costs.get("min") or 0),
+            maker_fee=Decimal(market.get("maker") or 0),
+            taker_fee=Decimal(market.get("taker") or 0),
+        )
+
+    def _step(self, precision: Any) -> Decimal:
+        """Precision as a step; ccxt gives steps for most venues and numbers of decimals for some."""
+        if self._api.precisionMode == ccxt.TICK_SIZE:
+            return Decimal(str(precision)).normalize()
+        if self._api.precisionMode == ccxt.DECIMAL_PLACES:
+            return Decimal(1).scaleb(-int(precision))
+        raise GridError(f"expected steps or decimals as precision of {self.name}, was significant digits")
+
+    async def submit(self, intent: OrderIntended, deadline: int, on_left: OnLeft) -> list[JournalEvent]:
+        """Send one order and say what became of it; never raises for what a venue can do."""
+        now = self._clock()
+        if deadline - now < MIN_LEFT_NS or time.monotonic() < self._quiet_until:
+            return [OrderNotSent(ts=now, client_id=intent.client_id, detail="too late, or the venue asked for silence")]
+        leaving.set((intent.client_id, on_left))
+        guard = _guarded.set(intent.client_id)
+        try:
+            answer = await self._ask("create_order", *self._order(intent))
+            order_id = str(answer["id"])
+        except VenueError as problem:
+            return [self._failed(intent, problem)]
+        except (KeyError, ValueError, TypeError) as error:
+            detail = f"unreadable answer: {type(error).__name__}: {error}"
+            return [OrderUnknown(ts=self._clock(), client_id=intent.client_id, detail=detail)]
+        finally:
+            _guarded.reset(guard)
+        self._ids[intent.client_id] = order_id
+        return [OrderAccepted(ts=self._clock(), client_id=intent.client_id, venue_order_id=order_id)]
+
+    def _order(self, intent: OrderIntended) -> tuple[str, str, str, str, str | None, dict[str, Any]]:
+        instrument = self.instruments[intent.symbol]
+        params: dict[str, Any] = {self._param: intent.client_id}
+        price = None
+        if intent.order_type is not OrderType.MARKET:
+            price = f"{instrument.price(intent.price):f}"
+            if intent.order_type is OrderType.LIMIT_MAKER:
+                params["postOnly"] = True
+            elif wire_tif(intent.tif) is not TimeInForce.GTC:
+                params["timeInForce"] = intent.tif.value
+        kind = "market" if intent.order_type is OrderType.MARKET else "limit"
+        quantity = f"{instrument.quantity(intent.lots):f}"
+        return self._pairs[intent.symbol], kind, intent.side.name.lower(), quantity, price, params
+
+    def _failed(self, intent: OrderIntended, problem: VenueError) -> JournalEvent:
+        now = self._clock()
+        if isinstance(problem, VenueRejected):
+            return OrderRejected(ts=now, client_id=intent.client_id, code=problem.code, message=problem.message)
+        if isinstance(problem, VenueBusy):
+            self._quiet_until = time.monotonic() + problem.retry_after
+            return OrderRejected(ts=now, client_id=intent.client_id, code="VENUE_BUSY", message=str(problem))
+        if isinstance(problem, VenueUnreachable):
+            return OrderNotSent(ts=now, client_id=intent.client_id, detail=str(problem))
+        return OrderUnknown(ts=now, client_id=intent.client_id, detail=str(problem))
+
+    async def cancel(self, symbol: str, client_id: str) -> None:
+        """Ask for a cancel; OrderNotFound when there is nothing to cancel."""
+        await self._ask("cancel_order", await self._id_of(symbol, client_id), self._pairs[symbol])
+
+    async def query(self, symbol: str, client_id: str) -> VenueOrder:
+        """The order as the venue has it; OrderNotFound when it does not know it."""
+        order_id = await self._id_of(symbol, client_id)
+        return self._found(await self._ask("fetch_order", order_id, self._pairs[symbol]), symbol)
+
+    async def client_id_of(self, symbol: str, venue_order_id: str) -> str:
+        """Client id of the order that the venue numbered so; empty when it does not know it any more."""
+        try:
+            answer = await self._ask("fetch_order", venue_order_id, self._pairs[symbol])
+        except OrderNotFound:
+            return ""
+        return str(answer.get("clientOrderId") or "")
+
+    async def open_orders(self) -> list[VenueOrder]:
+        """Every open order of the account in our instruments."""
+        found: list[VenueOrder] = []
+        for symbol, pair in self._pairs.items():
+            found += [self._found(one, symbol) for one in await self._ask("fetch_open_orders", pair)]
+        return found
+
+    async def _id_of(self, symbol: str, client_id: str) -> str:
+        """The venue's id; looked for among the orders of the last day when its answer never reached us."""
+        if client_id not in self._ids:
+            since, pair = self._clock() // MS - DAY_MS, self._pairs[symbol]
+            listing = ["fetch_open_orders"]
+            names = {"fetchOrders": "fetch_orders", "fetchClosedOrders": "fetch_closed_orders"}
+            listing += [method for has, method in names.items() if self._api.has.get(has) is True][:1]
+            for method in listing:
+                for one in await self._ask(method, pair, since):
+                    self._ids[str(one.get("clientOrderId"))] = str(one["id"])
+        if client_id not in self._ids:
+            raise OrderNotFound(f"no order of the last day at {self.name} has the client id {client_id}")
+        return self._ids[client_id]
+
+    def _found(self, answer: dict[str, Any], symbol: str) -> VenueOrder:
+        instrument = self.instruments[symbol]
+        status, filled = STATUSES[answer["status"]], instrument.lots(answer.get("filled") or "0")
+        if status is OrderStatus.WORKING and filled:
+            status = OrderStatus.PARTIALLY_FILLED
+        client_id = str(answer.get("clientOrderId") or "")
+        self._ids[client_id] = str(answer["id"])
+        return VenueOrder(
+            client_id=client_id,
+            venue_order_id=str(answer["id"]),
+            symbol=symbol,
+            side=Side[answer["side"].upper()],
+            status=status,
+            lots=instrument.lots(answer["amount"]),
+            filled=filled,
+        )
+
+    async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
+        """Our trades of the last seven days with a number above ``after``, oldest first."""
+        since, found = self._clock() // MS - 7 * DAY_MS, dict[int, VenueTrade]()
+        while True:
+            page = await self._ask("fetch_my_trades", self._pairs[symbol], since, PAGE)
+            fresh = {one.trade_id: one for one in (self._trade(entry, symbol) for entry in page)}
+            if not fresh.keys() - found.keys():
+                break
+            found |= fresh
+            since = max(one.ts_event for one in fresh.values()) // MS
+        return [found[number] for number in sorted(found) if number > after]
+
+    def _trade(self, entry: dict[str, Any], symbol: str) -> VenueTrade:
+        instrument, at = self.instruments[symbol], int(entry["timestamp"]) * MS
+        name, fee = str(entry["id"]), entry.get("fee") or {}
+        asset = str(fee.get("currency") or instrument.quote)
+        return VenueTrade(
+            trade_id=int(name) if name.isdigit() and len(name) < 19 else fill_number(name, at),
+            venue_order_id=str(entry["order"]),
+            symbol=symbol,
+            side=Side[entry["side"].upper()],
+            lots=instrument.lots(entry["amount"]),
+            price=instrument.ticks(entry["price"]),
+            fee=atoms(Decimal(str(fee.get("cost") or 0)).quantize(ATOM), asset),
+            fee_asset=asset,
+            maker=entry.get("takerOrMaker") == "maker",
+            ts_event=at,
+        )
+
+    async def balances(self) -> dict[str, int]:
+        """Free plus used, in atoms, of every asset that the account holds or our instruments name."""
+        totals = (await self._ask("fetch_balance"))["total"]
+        named = {asset for one in self.instruments.values() for asset in (one.base, one.quote)}
+        held = {asset: atoms(Decimal(str(total or 0)).quantize(ATOM), asset) for asset, total in totals.items()}
+        return {asset: held.get(asset, 0) for asset in sorted(held.keys() | named) if held.get(asset) or asset in named}
