@@ -12,9 +12,11 @@ from apps.core.errors import NotFound
 from apps.trading import selectors, selectors_risk
 from apps.trading.models import Instrument, RiskReport
 from apps.trading.services.risk import record_report
+from workers.adapters.store.parquet_store import default_root
 from workers.engine.risk.exposure import Holding
 from workers.engine.risk.report import Inputs, Settings, assess, build_model, snapshot_of
 from workers.engine.risk.stress import WINDOWS, Prices
+from workers.live.risk_archive import stored_closes
 from workers.live.risk_market import RiskMarket, base_url
 
 MOST: Final = 50
@@ -85,12 +87,21 @@ def _holding(row: Instrument, quantity: Decimal, mark: Decimal) -> Holding:
 
 
 def archive_of(url: str, symbols: tuple[str, ...]) -> dict[str, Prices]:
-    """Closes of the named windows; once all were answered, the past is asked for no more in this process."""
+    """Closes of the named windows: the venue's own, else what is stored.
+
+    Once the venue has answered for all, it is asked no more in this process; the store is looked at every time, because
+    somebody may just have imported what was missing.
+    """
     known = _ARCHIVE.get((url, symbols))
-    if known is not None:
-        return known
-    with RiskMarket(url) as market:
-        found = market.archive(symbols, WINDOWS)
-        if not market.problems:
-            _ARCHIVE[url, symbols] = found
-    return found
+    if known is None:
+        with RiskMarket(url) as market:
+            known = market.archive(symbols, WINDOWS)
+            if not market.problems:
+                _ARCHIVE[url, symbols] = known
+    return {**_stored(symbols), **known}
+
+
+def _stored(symbols: tuple[str, ...]) -> dict[str, Prices]:
+    if not default_root().is_dir():
+        return {}
+    return stored_closes(symbols, WINDOWS)

@@ -21,6 +21,8 @@ from workers.engine.risk.report import Inputs, Settings
 from workers.engine.risk.var_snapshot import VarSnapshot
 
 KEPT: Final = timedelta(days=30)
+WHOLE: Final = timedelta(days=1)
+"""Older reports keep the columns of their series, and lose the body."""
 
 
 @transaction.atomic
@@ -74,7 +76,9 @@ def record_report(
             "var_snapshot": None if snapshot is None else msgspec.to_builtins(snapshot),
         },
     )
-    RiskReport.objects.filter(venue=venue, at__lt=at - KEPT).delete()
+    older = RiskReport.objects.filter(venue=venue)
+    older.filter(at__lt=at - WHOLE, at__gte=at - 2 * WHOLE).exclude(body={}).update(body={})
+    older.filter(at__lt=at - KEPT).delete()
     if snapshot is not None:
         send_after_commit("gekko.execution.take_var", snapshot=msgspec.to_builtins(snapshot))
     outbox.publish(ctx, topic="risk_report", kind="risk.reported", key=venue.name, data=report_row(made))

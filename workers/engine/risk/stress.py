@@ -21,6 +21,8 @@ from workers.engine.risk.measures.conventions import Floats, MeasureError, finit
 from workers.engine.risk.measures.portfolio import component_var
 
 SECOND_NS: Final = 1_000_000_000
+SLACK_NS: Final = 4 * 86_400 * SECOND_NS
+"""Markets that close have no prices for a long weekend."""
 
 
 class Kind(StrEnum):
@@ -101,19 +103,19 @@ def no_data(name: str, kind: Kind, detail: str) -> StressResult:
 def historical_window(window: Window, values: Mapping[str, float], history: Mapping[str, Prices]) -> StressResult:
     """The holdings of now through ``window``, held from its first close: at the close where they lost most.
 
-    No data unless each holding's closes begin before the window's start, end after its end, and share its times.
+    No data unless each holding has closes from the window's first days to its last, a long weekend apart at most, and
+    all share at least two times.
     """
     held = {symbol: value for symbol, value in values.items() if value}
     paths: dict[str, dict[int, float]] = {}
     for symbol in held:
-        prices = history.get(symbol)
-        times = prices.times if prices is not None else ()
-        if prices is None or not times or times[0] > window.start or times[-1] < window.end:
-            span = f"{_day(times[0])} to {_day(times[-1])}" if times else "none"
-            return no_data(window.name, Kind.HISTORICAL, f"no prices of {symbol} for the window; there are: {span}")
-        paths[symbol] = {
-            at: close for at, close in zip(times, prices.closes, strict=True) if window.start <= at <= window.end
-        }
+        prices = history.get(symbol, Prices(times=(), closes=()))
+        path = {at: close for at, close in zip(prices.times, prices.closes, strict=True) if _inside(at, window)}
+        if not path or min(path) - window.start > SLACK_NS or window.end - max(path) > SLACK_NS:
+            span = f"{_day(min(path))} to {_day(max(path))}" if path else "none"
+            detail = f"no prices of {symbol} for the whole window; there are: {span}"
+            return no_data(window.name, Kind.HISTORICAL, detail)
+        paths[symbol] = path
     if not held:
         return done(window.name, Kind.HISTORICAL, {}, "nothing is held")
     shared = sorted(set.intersection(*(set(path) for path in paths.values())))
@@ -233,6 +235,10 @@ def liquidity(
         detail = f"at least this: the visible book cannot take {', '.join(short)}, valued at its last level"
         return msgspec.structs.replace(found, outcome=Outcome.PARTIAL, detail=detail)
     return found
+
+
+def _inside(at: int, window: Window) -> bool:
+    return window.start <= at <= window.end
 
 
 def _day(at: int) -> str:
