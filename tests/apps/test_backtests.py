@@ -60,6 +60,7 @@ def test_a_run_comes_to_the_result_that_it_has_on_the_command_line(folder):
         seed=3,
     )
     assert (done.fingerprint, done.inputs) == (here.fingerprint, here.inputs)
+    assert done.summary is not None
     assert done.summary["trades"] == len(here.closed) > 0
     assert kinds() == ["backtest.requested", "backtest.started", "backtest.done"]
     events = AuditEntry.objects.filter(object_id=str(asked.pk)).order_by("seq").values_list("event", flat=True)
@@ -138,7 +139,7 @@ def test_a_search_ends_with_its_best_trial():
     assert states[-1] == search.state == BacktestState.DONE
     trials = list(trials_of(asked.pk))
     assert [trial.number for trial in trials] == [0, 1, 2, 3]
-    best = max(trials, key=lambda trial: trial.score)
+    best = max(trials, key=lambda trial: trial.score or 0.0)
     assert (search.score, search.fingerprint, search.params) == (best.score, best.fingerprint, best.params)
     assert {trial.params["slow"] for trial in trials} <= {20, 40}
     assert search.progress == 1.0

@@ -49,7 +49,7 @@ def card(name: str) -> Card:
     return Card(
         name=name,
         summary=words.split("\n\n")[0].replace("\n", " "),
-        detail=inspect.getdoc(strategy.params_type) or "",
+        detail=inspect.cleandoc(vars(strategy.params_type).get("__doc__") or ""),
         built_in=strategy.__module__.startswith(BUILT_IN),
         uses_forecasts=strategy.lookback is not Strategy.lookback,
         hooks=tuple(hook for hook in HOOKS if overrides_of(strategy, hook)),
