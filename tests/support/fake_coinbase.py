@@ -56,6 +56,7 @@ class FakeCoinbase:
         self.quantity = 1
         self.trade_id = 1000
         self.connects = 0
+        self.refuse_streams = False
         self.snapshots = 0
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
@@ -82,6 +83,8 @@ class FakeCoinbase:
                 web.get(f"{base}/time", self._time),
                 web.get(f"{base}/market/products", self._products),
                 web.get(f"{base}/products", self._products),
+                web.get(f"{base}/market/product_book", self._product_book),
+                web.get(f"{base}/market/products/{PRODUCT}/ticker", self._ticker),
                 web.get(f"{base}/transaction_summary", self._fees),
                 web.get(f"{base}/accounts", self._accounts),
                 web.post(f"{base}/orders", self._order),
@@ -101,7 +104,9 @@ class FakeCoinbase:
 
     # -- market data
 
-    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
+    async def _talk(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_streams:
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.connects += 1
@@ -211,6 +216,14 @@ class FakeCoinbase:
 
     async def _products(self, request: web.Request) -> web.Response:
         return web.json_response({"products": [LISTED]})
+
+    async def _product_book(self, request: web.Request) -> web.Response:
+        assert request.query["product_id"] == PRODUCT
+        bids, asks = ([{"price": price, "size": "2"}] for price in ("99.00", "99.02"))
+        return web.json_response({"pricebook": {"product_id": PRODUCT, "bids": bids, "asks": asks, "time": now_text()}})
+
+    async def _ticker(self, request: web.Request) -> web.Response:
+        return web.json_response({"trades": [self._trade()], "best_bid": "99.00", "best_ask": "99.02"})
 
     async def _fees(self, request: web.Request) -> web.Response:
         self._check(request)

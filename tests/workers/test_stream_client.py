@@ -8,16 +8,20 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import paper_venue
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
 from workers.adapters.coinbase.frames import AdvancedTradeDecoder
 from workers.adapters.coinbase.subscription import AdvancedTradeSubscription
+from workers.adapters.feeds import Endpoints, listed
 from workers.adapters.frame_errors import FrameError
+from workers.adapters.poll_fetch import fetch_of
 from workers.adapters.polling import Poller
-from workers.adapters.rest_reader import RestError
+from workers.adapters.rest_reader import RestError, RestReader
 from workers.adapters.stream_client import StreamClient, StreamConfig
 from workers.engine.events import FeedStatus, MarketEvent, TopOfBook, Trade
 from workers.engine.instruments import Instrument
@@ -203,3 +207,41 @@ async def test_polling_fills_in_while_the_stream_is_away_and_never_makes_it_live
     assert poller.failures == 1
     assert [one.trade_id for one in desk.out if isinstance(one, Trade)] == [1, 2, 3]
     assert not poller.active
+
+
+async def test_each_venue_is_polled_in_its_own_words(fake: FakeCoinbase, tmp_path: Path) -> None:
+    async with RestReader(f"http://127.0.0.1:{fake.port}") as rest:
+        quote, trade = await fetch_of("coinbase", rest, [BTC])(PRODUCT)
+    assert isinstance(quote, TopOfBook)
+    assert (quote.bid, quote.ask, quote.bid_lots) == (9_900, 9_902, 2 * 10**8)
+    assert isinstance(trade, Trade)
+    assert (trade.trade_id, trade.price, trade.aggressor) == (1000, 10_002, Side.BUY)
+    async with paper_venue.running(tmp_path) as venue:
+        where = Endpoints(f"{venue.url}/api.binance.us", "")
+        instruments = await listed("paper", ["BTCUSDT"], where)
+        async with RestReader(where.rest) as rest:
+            quote, *trades = await fetch_of("paper", rest, instruments.values())("BTCUSDT")
+    assert isinstance(quote, TopOfBook)
+    assert 0 < quote.bid < quote.ask
+    assert len(trades) > 10
+    with pytest.raises(ValueError, match="can be polled"):
+        fetch_of("nowhere", rest, [])
+
+
+async def test_the_stream_that_is_back_counts_from_its_own_beginning(fake: FakeCoinbase) -> None:
+    """What was polled in between is numbered by time, far above the stream's numbers."""
+    async with RestReader(f"http://127.0.0.1:{fake.port}") as rest:
+        poller = Poller([PRODUCT], fetch_of("coinbase", rest, [BTC]), venue="coinbase", interval_s=0.01, after_s=0.0)
+        desk = Desk(fake, poller)
+        async with running(desk):
+            await live(fake, desk)
+            fake.refuse_streams = True
+            await fake.disconnect()
+            await until(lambda: desk.view.top is not None and desk.view.top.bid == 9_900)
+            assert desk.view.state is FeedState.CONNECTING
+            fake.refuse_streams = False
+            await until(lambda: fake.connects == 2)
+            await live(fake, desk)
+            assert desk.view.top is not None
+            assert desk.view.top.bid == 10_000
+            assert not poller.active

@@ -20,6 +20,8 @@ from workers.adapters.frame_errors import FrameError
 from workers.adapters.oanda.messages import Instruments as OandaInstruments
 from workers.adapters.oanda.messages import instrument_of
 from workers.adapters.oanda.stream import OandaStream
+from workers.adapters.poll_fetch import fetch_of
+from workers.adapters.polling import Poller
 from workers.adapters.rest_reader import RestError, RestReader
 from workers.adapters.stream_client import FeedDecoder, StreamClient, StreamConfig, Subscription
 from workers.engine.instruments import GridError, Instrument
@@ -52,10 +54,13 @@ class Access(NamedTuple):
 PUBLIC: Final = Access()
 
 
+Run = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Feed(NamedTuple):
     """A feed that is ready: ``run`` it until cancelled."""
 
-    run: Callable[[], Coroutine[Any, Any, None]]
+    run: Run
     stats: ClientStats
     url: str
 
@@ -113,10 +118,19 @@ def open_feed(
     wants_snapshot: Callable[[str], bool],
     on_refused: Callable[[FrameError], None],
     tee: Tee | None = None,
+    poll: bool = False,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Feed:
-    """A client for the venue's own protocol and rules. Raises FeedProblem for a venue that has none here."""
+    """A client for the venue's own protocol and rules. Raises FeedProblem for a venue that has none here.
+
+    With ``poll`` best prices and trades are asked for by REST while the stream is away (see ``polling``).
+    """
     rules = rules_of(venue)
+    symbols = [one.symbol for one in instruments]
+    rest, fallback = None, None
+    if poll and venue != "oanda":
+        rest = RestReader(where.rest, weight_limit=rules.rate.limit // 2, window_s=rules.rate.window_s)
+        fallback = Poller(symbols, fetch_of(venue, rest, instruments, clock_ns), venue=venue)
     if venue in BINANCE_LIKE:
         config = ClientConfig(
             stream_url=where.stream,
@@ -132,9 +146,10 @@ def open_feed(
             wants_snapshot=wants_snapshot,
             on_refused=on_refused,
             tee=tee,
+            fallback=fallback,
             clock_ns=clock_ns,
         )
-        return Feed(client.run, client.stats, where.stream)
+        return Feed(_with(rest, client.run), client.stats, where.stream)
     if venue == "oanda":
         prices = OandaStream(
             access.token,
@@ -147,7 +162,6 @@ def open_feed(
             clock_ns=clock_ns,
         )
         return Feed(prices.run, prices.stats, where.stream)
-    symbols = [one.symbol for one in instruments]
     decoder, subscription = _coinbase(venue, instruments, symbols)
     stream = StreamClient(
         StreamConfig(url=where.stream, patience=ReconnectConfig(max_age_s=rules.reconnect_after_s)),
@@ -157,9 +171,22 @@ def open_feed(
         wants_snapshot=wants_snapshot,
         on_refused=on_refused,
         tee=tee,
+        fallback=fallback,
         clock_ns=clock_ns,
     )
-    return Feed(stream.run, stream.stats, where.stream)
+    return Feed(_with(rest, stream.run), stream.stats, where.stream)
+
+
+def _with(rest: RestReader | None, run: Run) -> Run:
+    """``run``, and the end of the reader behind it."""
+    if rest is None:
+        return run
+
+    async def both() -> None:
+        async with rest:
+            await run()
+
+    return both
 
 
 def _coinbase(

@@ -43,6 +43,7 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
         self.seen = SeenTrades(venue)
         self.polls = 0
+        self._before = 0
         self.failures = 0
 
     @property
@@ -53,13 +54,15 @@ class Poller:
     def start(self, on_event: Callable[[MarketEvent], None]) -> None:
         """The stream is away; may be called again. What ``on_event`` raises ends the polling."""
         if not self.active:
+            self._before = self.polls
             self._task = asyncio.create_task(self._run(on_event))
             self._task.add_done_callback(_note_end)
 
-    def cancel(self) -> None:
-        """The stream is back."""
+    def cancel(self) -> bool:
+        """The stream is back; True when something was polled while it was away."""
         if self._task is not None:
             self._task.cancel()
+        return self.polls > self._before
 
     async def stop(self) -> None:
         """End, and wait for the end."""

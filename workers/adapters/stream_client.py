@@ -149,6 +149,7 @@ class StreamClient:
                 self._policy.opened(asyncio.get_running_loop().time())
                 if self._tee is not None:
                     self._tee(self._clock_ns(), connected_marker(self.config.url), "")
+                self._end_polling()
                 for message in self._subscription.opening():
                     await socket.send(message)
                 return await self._watch(socket)
@@ -181,8 +182,6 @@ class StreamClient:
         """One message, in the read callback."""
         self.stats.frames += 1
         self._policy.heard(asyncio.get_running_loop().time())
-        if self._fallback is not None and self._policy.proven:
-            self._fallback.cancel()
         if self._tee is not None:
             self._tee(ts_recv, raw, "")
         if self._ending:
@@ -212,6 +211,11 @@ class StreamClient:
                 raise
             if isinstance(event, BookDelta) and self._wants_snapshot(event.symbol):
                 self._renew(event.symbol)
+
+    def _end_polling(self) -> None:
+        """The stream is back: what was polled has numbers of its own, which the stream's need not follow."""
+        if self._fallback is not None and self._fallback.cancel():
+            self._announce("the stream is back")
 
     def _on_polled(self, event: MarketEvent) -> None:
         now_ns = self._timer_ns()
@@ -243,9 +247,12 @@ class StreamClient:
     def _announce_loss(self, reason: str) -> None:
         self.stats.last_disconnect = reason
         log.warning("market data connection lost", reason=reason, url=self.config.url)
+        self._announce(reason)
+
+    def _announce(self, detail: str) -> None:
         now_ns, timer_ns = self._clock_ns(), self._timer_ns()
         for symbol in self._subscription.symbols:
             status = FeedStatus(
-                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=reason
+                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=detail
             )
             self._on_event(status, FrameTimes(timer_ns, timer_ns, timer_ns))

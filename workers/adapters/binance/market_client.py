@@ -198,6 +198,7 @@ class MarketClient:
             ) as socket:
                 self.stats.connects += 1
                 self.stats.connected = True
+                self._end_polling()
                 reason = await self._watch(socket)
         except (OSError, TimeoutError, WebSocketException) as exc:
             reason = f"{type(exc).__name__}: {exc}"
@@ -231,8 +232,6 @@ class MarketClient:
         loop = self._loop
         if loop is not None:
             self._policy.heard(loop.time())
-        if self._fallback is not None and self._policy.proven:
-            self._fallback.cancel()
         if self._tee is not None:
             self._tee(ts_recv, raw, "")
         started_ns = self._timer_ns()
@@ -247,6 +246,11 @@ class MarketClient:
         self._hand_over(event, FrameTimes(read_ns, started_ns, self._timer_ns()))
         if isinstance(event, BookDelta) and self._wants_snapshot(event.symbol):
             self._request_snapshot(rest, event.symbol)
+
+    def _end_polling(self) -> None:
+        """The stream is back: what was polled has numbers of its own, which the stream's need not follow."""
+        if self._fallback is not None and self._fallback.cancel():
+            self._announce("the stream is back")
 
     def _on_polled(self, event: MarketEvent) -> None:
         now_ns = self._timer_ns()
@@ -296,9 +300,12 @@ class MarketClient:
     def _announce_loss(self, reason: str) -> None:
         self.stats.last_disconnect = reason
         log.warning("market data connection lost", reason=reason)
+        self._announce(reason)
+
+    def _announce(self, detail: str) -> None:
         now_ns, timer_ns = self._clock_ns(), self._timer_ns()
         for symbol in self._symbols:
             status = FeedStatus(
-                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=reason
+                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=detail
             )
             self._on_event(status, FrameTimes(timer_ns, timer_ns, timer_ns))

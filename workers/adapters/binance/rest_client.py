@@ -14,19 +14,6 @@ class MarketRest(RestReader):
         """Depth snapshot as raw JSON. Raises RestError."""
         return await self.get("/api/v3/depth", {"symbol": symbol, "limit": str(limit)}, depth_weight(limit))
 
-    async def ticker(self, symbol: str) -> bytes:
-        """Best bid and ask as raw JSON. Raises RestError."""
-        return await self.get("/api/v3/ticker/bookTicker", {"symbol": symbol}, 2)
-
-    async def trades(self, symbol: str, limit: int = 100) -> bytes:
-        """Newest public trades as raw JSON. Raises RestError."""
-        return await self.get("/api/v3/trades", {"symbol": symbol, "limit": str(limit)}, 25)
-
-    async def klines(self, symbol: str, interval: str, *, start_ms: int, end_ms: int, limit: int = 1000) -> bytes:
-        """Candles that open within ``[start_ms, end_ms]`` as raw JSON. Raises RestError."""
-        params = {"symbol": symbol, "interval": interval, "startTime": str(start_ms), "endTime": str(end_ms)}
-        return await self.get("/api/v3/klines", {**params, "limit": str(limit)}, 2)
-
 
 def depth_weight(limit: int) -> int:
     """Request weight of a depth snapshot with ``limit`` levels a side (Binance spot API, order book endpoint)."""
