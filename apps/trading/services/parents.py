@@ -127,7 +127,7 @@ def save_parents(venue: Venue, states: list[ParentState]) -> list[ParentOrder]:
         columns = {name: getattr(state, name) for name in PROJECTED if name != "version"}
         row = ParentOrder.objects.select_for_update().filter(parent_id=state.parent_id).first()
         if row is None:
-            row = ParentOrder(parent_id=state.parent_id, venue=venue, version=0)
+            row = ParentOrder(parent_id=state.parent_id, venue=venue, requested_at=state.requested_at, version=0)
         for name, value in columns.items():
             setattr(row, name, value)
         row.version += 1
