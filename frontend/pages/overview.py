@@ -78,7 +78,7 @@ def activity() -> list[Any]:
         Column("Limit", number=True, priority=2),
         Column("State"),
     ]
-    fills = [*orders[:4], Column("Price", number=True), Column("Fee", number=True, priority=2)]
+    fills = [*orders[:4], Column("Price", number=True), Column("Fee", number=True, priority=3)]
     processes = [
         Column("Process"),
         Column("State"),

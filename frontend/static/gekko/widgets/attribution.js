@@ -11,7 +11,7 @@ const EVERY_MS = 5000;
 const AFTER_FILL_MS = 700;
 const HEADS = { desk: "Desk", strategy: "Strategy", instrument: "Instrument", venue: "Venue" };
 /** Rows that are nobody's, in words. */
-const OTHERS = { unassigned: "Not from a strategy", netting: "Netting between strategies", "no desk": "No desk" };
+const OTHERS = { unassigned: "Not from a strategy", netting: "Netting between strategies", "no desk": "In no desk" };
 
 export function mountAttribution(host) {
   let scope = asked("scope") in HEADS ? asked("scope") : "desk";
@@ -59,7 +59,8 @@ export function mountAttribution(host) {
 
 /** The rows, the largest first, and what they add up to where there is more than one. */
 function withTotal({ rows, total }) {
-  const sorted = [...rows].sort((a, b) => Number(b.total) - Number(a.total));
+  const nobodys = (row) => row.key in OTHERS;
+  const sorted = [...rows].sort((a, b) => nobodys(a) - nobodys(b) || Number(b.total) - Number(a.total));
   const sum = sorted.length > 1 ? [["", { ...total, key: "All together" }]] : [];
   return [...sorted.map((row) => [row.key, row]), ...sum];
 }
