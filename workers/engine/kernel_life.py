@@ -206,7 +206,7 @@ class KernelLife:
             blind = valuation.unmarked
             valuation.mark(line, ticks)
             # The first price of an instrument with nothing but open orders can be what the profit was unknown for.
-            if line.position or line.unpriced or blind:
+            if line.position or line.unpriced or blind or self._desk.risk.follows_losses:
                 self._watch_loss()
 
     def _watch_loss(self) -> None:
