@@ -176,7 +176,7 @@ def test_a_part_of_the_orders_is_ordered_to_be_cancelled(
     chosen = {"side": "SELL", "symbol": "BTCUSDT"}
     with django_capture_on_commit_callbacks(execute=True):
         order = services.cancel_orders(ctx, venue="paper", selection=chosen, reason="clean up")
-    full = {"scope": "firm", "symbol": "BTCUSDT", "strategy": "", "side": "SELL"}
+    full = {"scope": "firm", "symbol": "BTCUSDT", "strategy": "", "side": "SELL", "client_id": ""}
     arguments = {"number": order.pk, "selection": full, "reason": "clean up", "by": "ann"}
     assert sent == [("gekko.execution.cancel_some", arguments)]
     assert selectors_scopes.desired_cancels("paper", now=ctx.now()) == [arguments]
