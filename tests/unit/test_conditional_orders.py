@@ -19,6 +19,7 @@ from workers.engine.execution.conditional_types import (
 )
 from workers.engine.market.venues import Feature
 from workers.engine.risk.gate import OrderRequest
+from workers.engine.risk.scopes import Selection
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 SYMBOL = "BTCUSDT"
@@ -196,6 +197,22 @@ def test_a_halt_by_scope_ends_what_it_covers(scope: str, ends: bool) -> None:
     wanted = {"scope": scope, "halted": True, "reason": "looks wrong", "by": "ann", "version": 1}
     rig.take(rig.kernel.set_scopes(rig.now, [wanted]))
     assert held(rig, one).live is not ends
+
+
+def test_an_operator_cancels_one_and_what_it_released_does_not_come_back() -> None:
+    rig = start(100_000)
+    one, other = hold(rig, stop()), hold(rig, stop(price=97_00, trigger=98_10))
+    rig.top(SYMBOL, 98_05, 98_07)
+    (child,) = children(rig, other)
+    rig.accept(child.client_id)
+    for client_id in (str(one), child.client_id):
+        chosen = Selection(client_id=client_id)
+        rig.take(rig.kernel.cancel_some(rig.now, selection=chosen, reason="looks wrong", by="ann"))
+    assert {order.status for order in (held(rig, one), held(rig, other))} == {ConditionalStatus.CANCELED}
+    rig.end(child.client_id)
+    rig.wait(2).top(SYMBOL, 97_90, 97_92)
+    assert len(held(rig, other).children) == 1
+    assert not held(rig, one).children
 
 
 def test_a_denial_at_the_trigger_is_recorded_and_a_passing_one_tried_again() -> None:

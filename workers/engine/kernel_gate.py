@@ -68,11 +68,14 @@ class KernelGate(KernelLife):
     def cancel_some(self, now: int, *, selection: Selection, reason: str, by: str) -> Effects:
         """Ask for the cancellation of the open orders that ``selection`` takes, also of those asked for before."""
         self._enter(now)
+        ended: set[str] = set()
         for order in self.books.open_orders():
-            if selection.takes(self._place_of(order), order.side):
+            if selection.takes(self._place_of(order), order.side, order.client_id):
                 self._desk.request_cancel(order, f"{reason} ({by})")
+                ended.add(order.conditional_id)
         for held in self._desk.conditionals.live():
-            if selection.takes(self._place_of(held), held.side):
+            # What released a cancelled order must not release it again.
+            if held.client_id in ended or selection.takes(self._place_of(held), held.side, held.client_id):
                 self._desk.cancel(held.client_id, f"{reason} ({by})")
         return self._effects()
 

@@ -72,6 +72,12 @@ class CancelRequest(VenueOrder):
     symbol = serializers.CharField(required=False, max_length=32, default="")
     strategy = serializers.CharField(required=False, max_length=64, default="")
     side = serializers.ChoiceField(required=False, choices=["BUY", "SELL", ""], default="")
+    client_id = serializers.CharField(
+        required=False,
+        max_length=64,
+        default="",
+        help_text="One order, or one conditional order and what it released.",
+    )
 
 
 class CancelOrderSerializer(Base):

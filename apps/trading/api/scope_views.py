@@ -96,6 +96,6 @@ class CancelView(ApiView):
     @idempotent
     def post(self, request: Request) -> Response:
         order = valid(scope_serializers.CancelRequest, request)
-        selection = {name: order[name] for name in ("scope", "symbol", "strategy", "side")}
+        selection = {name: order[name] for name in ("scope", "symbol", "strategy", "side", "client_id")}
         made = services.cancel_orders(self.ctx, venue=venue_of(order), selection=selection, reason=order["reason"])
         return Response(rows_scopes.cancel_row(made), status=status.HTTP_202_ACCEPTED)

@@ -21,7 +21,10 @@ def checked_scope(text: str) -> Scope:
 
 
 def checked_selection(given: dict[str, Any]) -> dict[str, Any]:
-    """Which open orders to cancel, in canonical form: scope, symbol, strategy, side. Invalid names what is wrong."""
+    """Which open orders to cancel, in canonical form: scope, symbol, strategy, side, one client id.
+
+    Invalid names what is wrong.
+    """
     scope, side = str(given.get("scope") or "firm"), str(given.get("side") or "")
     checked_scope(scope)
     if side and side not in SIDES:
@@ -31,13 +34,20 @@ def checked_selection(given: dict[str, Any]) -> dict[str, Any]:
         "symbol": str(given.get("symbol") or ""),
         "strategy": str(given.get("strategy") or ""),
         "side": side,
+        "client_id": str(given.get("client_id") or ""),
     }
 
 
 def selection_of(stored: dict[str, Any]) -> Selection:
     """A stored selection as the engine takes it."""
     side = Side[stored["side"]] if stored.get("side") else None
-    return Selection(scope=stored["scope"], symbol=stored["symbol"], strategy=stored["strategy"], side=side)
+    return Selection(
+        scope=stored["scope"],
+        symbol=stored["symbol"],
+        strategy=stored["strategy"],
+        side=side,
+        client_id=stored.get("client_id", ""),
+    )
 
 
 def mode_of(scope: Scope, modes: dict[str, str]) -> str:

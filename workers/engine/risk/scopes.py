@@ -104,9 +104,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str = ""
     strategy: str = ""
     side: Side | None = None
+    client_id: str = ""
 
-    def takes(self, place: Place, side: Side) -> bool:
+    def takes(self, place: Place, side: Side, client_id: str = "") -> bool:
         """True when an order of ``place`` and ``side`` is to be cancelled; ScopeError for a scope that is none."""
+        if self.client_id and client_id != self.client_id:
+            return False
         if self.side is not None and side is not self.side:
             return False
         if (self.symbol and self.symbol != place.symbol) or (self.strategy and self.strategy != place.strategy):
@@ -116,5 +119,5 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """For the reason of each cancellation, such as ``BUY orders of strategy:ema_cross, BTCUSDT``."""
         side = f"{self.side.name} orders" if self.side is not None else "orders"
-        narrow = [part for part in (self.strategy and f"strategy {self.strategy}", self.symbol) if part]
+        narrow = [part for part in (self.strategy and f"strategy {self.strategy}", self.symbol, self.client_id) if part]
         return f"{side} of {', '.join([self.scope, *narrow])}"
