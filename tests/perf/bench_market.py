@@ -15,7 +15,13 @@ from pathlib import Path
 import msgspec
 
 from tests.support.market_events import SECOND, make_instrument, recorded_lines
+from tests.support.recordings import coinbase_products, cryptofeed_frames
+from tests.support.venue_lines import advanced_trade_lines, oanda_lines
 from workers.adapters.binance.frames import PREFIX, FrameDecoder
+from workers.adapters.coinbase.exchange_frames import ExchangeDecoder
+from workers.adapters.coinbase.frames import AdvancedTradeDecoder
+from workers.adapters.oanda.stream import OandaDecoder
+from workers.adapters.store.replay import Decoder
 from workers.engine.events import BookDelta, BookSnapshot, MarketEvent, TopOfBook, Trade
 from workers.engine.instruments import Instrument
 from workers.engine.market.book import OrderBook
@@ -41,6 +47,7 @@ def main() -> None:
         lines = list(recorded_lines(folder / file))
         bench_rates(instrument, lines)
         bench_latency(instrument, lines)
+    bench_venues(root)
     print(f"load average {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores, best of {ROUNDS}")
 
 
@@ -60,6 +67,56 @@ def bench_rates(instrument: Instrument, lines: Lines) -> None:
     report(f"{name} book alone, levels", levels, lambda: book(snapshot, depth))
     report(f"{name} sync+quality+book+bars, decoded input", len(events), lambda: view(instrument, events))
     report(f"{name} raw bytes to view", len(lines), lambda: replay(instrument, lines))
+
+
+def bench_venues(root: Path) -> None:
+    """Decode and normalise, and on into the view, for each other venue's own protocol."""
+    folder = root / "recordings" / "coinbase"
+    symbols = [
+        "SKL-USD",
+        "SKL-BTC",
+        "BAND-GBP",
+        "NMR-EUR",
+        "BAND-BTC",
+        "YFI-BTC",
+        "DASH-BTC",
+        "NU-GBP",
+        "CRV-EUR",
+        "SKL-GBP",
+    ]
+    products = coinbase_products(folder, symbols)
+    old = list(cryptofeed_frames(folder / "COINBASE.ws.28.0"))
+    advanced = advanced_trade_lines(old)
+    gold = make_instrument("XAU_USD", "0.001", "1")
+    ticks = oanda_lines(root / "fx" / "oanda-xauusd-tick-20140501.zip", 30_000)
+    coins = list(products.values())
+    venues: tuple[tuple[str, Lines, list[Instrument], Callable[[], Decoder]], ...] = (
+        ("coinbaseexchange", old, coins, lambda: ExchangeDecoder(coins)),
+        ("coinbase advanced", advanced, coins, lambda: AdvancedTradeDecoder(coins)),
+        ("oanda prices", ticks, [gold], lambda: OandaDecoder([gold])),
+    )
+    for name, lines, instruments, make in venues:
+        report(f"{name} floor: msgspec untyped decode", len(lines), lambda lines=lines: untyped(lines))  # type: ignore[misc]  # bound
+        report(f"{name} decode all", len(lines), lambda lines=lines, make=make: through(make(), lines, {}))  # type: ignore[misc]  # bound
+        report(
+            f"{name} raw bytes to view",
+            len(lines),
+            lambda lines=lines, make=make, some=instruments: through(make(), lines, views(some)),  # type: ignore[misc]  # bound
+        )
+
+
+def views(instruments: list[Instrument]) -> dict[str, MarketView]:
+    """A view for each instrument; OANDA's has no book."""
+    config = ViewConfig(bar_interval_ns=SECOND, needs_book=instruments[0].symbol != "XAU_USD")
+    return {one.symbol: MarketView(one, config) for one in instruments}
+
+
+def through(decoder: Decoder, lines: Lines, to: dict[str, MarketView]) -> None:
+    """Lines through a decoder and, where there are views, through these."""
+    for at, raw in lines:
+        for event in decoder.decode(raw, at):
+            if to:
+                to[event.symbol].on_event(event, at)
 
 
 def report(what: str, count: int, work: Callable[[], object]) -> None:
