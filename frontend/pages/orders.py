@@ -14,7 +14,7 @@ def layout(view: PageView) -> Element:
     """Positions above; below one list at a time, and a drawer for one order."""
     asked = view.query.get("tab", "")
     chosen = asked if asked in dict(TABS) else "done"
-    return html.Div(html.Div([positions(view), order_list(view, chosen)], className="grid"))
+    return html.Div(html.Div([positions(view), parents(view), order_list(view, chosen)], className="grid"))
 
 
 def positions(view: PageView) -> Element:
@@ -28,6 +28,29 @@ def positions(view: PageView) -> Element:
         id="positions",
         topic="positions",
         actions=closing,
+    )
+
+
+def parents(view: PageView) -> Element:
+    """Parent orders with their progress against the schedule; a drawer tells of one and its children."""
+    columns = [
+        Column("Time", priority=2),
+        Column("Symbol"),
+        Column("Side"),
+        Column("Algorithm", priority=2),
+        Column("Quantity", number=True),
+        Column("Done"),
+        Column("Average", number=True, priority=3),
+        Column("State"),
+        Column("Why", priority=3),
+    ]
+    asking = [button("New parent order", **{"data-action": "new-parent"})] if view.may(Capability.TRADING_ORDER) else []
+    return panel(
+        "Parent orders",
+        table("parents", "Parent orders", columns, rows=3),
+        id="parents",
+        topic="parents",
+        actions=asking,
     )
 
 

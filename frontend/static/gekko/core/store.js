@@ -4,7 +4,7 @@
 import { banner, clearBanner } from "./banners.js";
 import { LiveSocket } from "./socket.js";
 
-const CONFLATED = new Set(["pnl", "positions", "feed", "latency", "risk", "system"]);
+const CONFLATED = new Set(["pnl", "positions", "feed", "latency", "risk", "system", "parent_progress"]);
 const FLUSH_MS = 250;
 
 class Topic {

@@ -8,6 +8,7 @@ import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses 
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
 import { mountKpis } from "./kpis.js";
 import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
+import { mountParents } from "./parents.js";
 import { mountPositions } from "./positions.js";
 import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStress, mountVarLimit, mountVarMethods } from "./risk.js";
 import { mountRiskChart } from "./risk-chart.js";
@@ -41,6 +42,7 @@ export const WIDGETS = {
   limits: mountLimits,
   "open-incidents": mountOpenIncidents,
   orders: mountOrders,
+  parents: mountParents,
   positions: mountPositions,
   processes: mountProcesses,
   "recent-fills": mountRecentFills,

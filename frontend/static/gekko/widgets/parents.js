@@ -1,0 +1,162 @@
+// Parent orders: how far each is against its schedule, its children, a new one, and its end.
+
+import { Refused, post } from "../core/api.js";
+import { toast } from "../core/banners.js";
+import { ask, drawer } from "../core/dialogs.js";
+import { el } from "../core/dom.js";
+import { number, percent, priceOf, quantityOf, timeOfDay, words } from "../core/format.js";
+import { knowInstruments } from "../core/instruments.js";
+import { may, venue } from "../core/may.js";
+import { listen, put, topicState } from "../core/store.js";
+import { LiveTable } from "../core/table.js";
+import { sentence } from "../core/text.js";
+import { facts, sideCell, stateCell } from "./cells.js";
+import { openOrder } from "./order-drawer.js";
+
+const SHOWN = 30;
+const EMPTY = { title: "No parent orders yet", text: "Large orders are worked over time: their children show among the orders." };
+
+const progressOf = (row) => topicState("parent_progress").rows.get(row.parent_id) || {};
+const done = (row) => (row.open ? progressOf(row).filled ?? row.filled : row.filled) ?? 0;
+const due = (row) => (row.open ? progressOf(row).scheduled ?? null : null);
+const why = (row) => (row.open && !row.cancel_requested ? progressOf(row).why || row.detail : row.detail) || row.reason;
+const timed = (row) => `${timeOfDay(row.starts_at)}${row.ends_at ? ` to ${timeOfDay(row.ends_at)}` : ""}`;
+
+/** What is done as a bar, with a mark where the schedule is. */
+function progress(row) {
+  const fraction = Math.min(1, done(row)), planned = due(row);
+  const bar = el("span", { class: `bar plan ${planned !== null && fraction < planned - 0.1 ? "warn" : ""}`, "aria-hidden": "true" }, el("span", { class: "bar-fill" }));
+  bar.firstElementChild.style.width = `${(fraction * 100).toFixed(1)}%`;
+  if (planned !== null) {
+    const mark = el("span", { class: "bar-mark" });
+    mark.style.left = `${(Math.min(1, planned) * 100).toFixed(1)}%`;
+    bar.append(mark);
+  }
+  const text = planned === null ? percent(fraction, 0) : `${percent(fraction, 0)} of ${percent(planned, 0)} due`;
+  return el("span", { class: "plan-cell" }, bar, el("span", { class: "bar-text" }, text));
+}
+
+const columns = [
+  (row) => ({ text: timed(row), title: row.starts_at }),
+  (row) => ({ text: row.symbol, sub: words(row.algorithm) }),
+  (row) => sideCell(row.side),
+  (row) => words(row.algorithm),
+  (row) => quantityOf(row.quantity, row.symbol),
+  (row) => ({ node: () => progress(row), key: `${done(row)}|${due(row)}` }),
+  (row) => (row.average_price === null ? "–" : priceOf(row.average_price, row.symbol)),
+  (row) => stateCell(row.status, row.open && row.cancel_requested ? "Ending" : undefined),
+  (row) => ({ text: sentence(why(row)) || "–", title: why(row), cls: "clip" }),
+];
+
+const newest = ([, a], [, b]) => Number(b.open) - Number(a.open) || (a.requested_at < b.requested_at ? 1 : -1);
+
+export function mountParents(host) {
+  const panel = host.closest(".panel");
+  const table = new LiveTable(host, columns, { empty: EMPTY, onOpen: openParent });
+  const show = () => {
+    const topic = topicState("parents");
+    if (topic.known) table.render([...topic.rows].sort(newest).slice(0, SHOWN));
+  };
+  panel.querySelector('[data-action="new-parent"]')?.addEventListener("click", submit);
+  knowInstruments().then(show);
+  const ends = [listen("parents", show), listen("parent_progress", show), listen("orders", () => {})];
+  return () => ends.forEach((end) => end());
+}
+
+function openParent(parentId) {
+  const row = topicState("parents").rows.get(parentId);
+  const children = [...topicState("orders").rows].filter(([, order]) => order.parent_id === parentId);
+  const list = children.sort(([, a], [, b]) => (a.created_at < b.created_at ? 1 : -1)).map(([key, order]) => child(key, order));
+  const ending = row.open && !row.cancel_requested && may("trading.cancel");
+  drawer(
+    `${words(row.algorithm)} ${row.side === "BUY" ? "buy" : "sell"} ${quantityOf(row.quantity, row.symbol).trim()} ${row.symbol}`,
+    facts([
+      ["State", words(row.status)],
+      ["Why", sentence(why(row))],
+      ["Done", `${quantityOf(row.filled_quantity, row.symbol).trim()} (${percent(done(row), 1)})`],
+      ["Schedule", due(row) === null ? null : percent(due(row), 1)],
+      ["Average price", row.average_price === null ? null : priceOf(row.average_price, row.symbol)],
+      ["Price at decision", row.arrival_price === null ? null : priceOf(row.arrival_price, row.symbol)],
+      ["Limit price", row.limit_price === null ? null : priceOf(row.limit_price, row.symbol)],
+      ["Fees", Number(row.fees) ? number(row.fees, 2, 8) : null],
+      ["Time", timed(row)],
+      ["Asked by", row.by],
+      ["Reason", sentence(row.reason)],
+      ["Parameters", Object.entries(row.params).map(([name, value]) => `${name} ${typeof value === "object" ? "given" : value}`).join(", ")],
+      ["Children", String(row.children)],
+    ]),
+    ending ? el("button", { class: "button danger", type: "button", on: { click: () => end(row) } }, "End this parent order") : null,
+    el("h3", {}, "Children"),
+    list.length ? el("ul", { class: "plain-list" }, list) : el("p", { class: "hint" }, "None among the newest orders."),
+  );
+}
+
+function child(key, order) {
+  const text = `${timeOfDay(order.created_at)} ${quantityOf(order.quantity, order.symbol).trim()} at ${priceOf(order.price, order.symbol)}, ${words(order.status).toLowerCase()}`;
+  return el("li", {}, el("button", { class: "link", type: "button", on: { click: () => openOrder(key) } }, text));
+}
+
+function end(row) {
+  ask({
+    title: "End parent order",
+    what: "Nothing more is sent for it from this moment on, and its open children are cancelled. What was done stays.",
+    fields: [{ name: "reason", label: "Reason, for the audit trail" }],
+    confirm: "End it",
+    danger: true,
+    act: async ({ reason }) => {
+      const changed = await post(`parents/${row.parent_id}/cancel/`, { reason });
+      put("parents", row.parent_id, changed);
+      toast("Ordered; the children end as the venue confirms");
+    },
+  });
+}
+
+/** Ask for a new parent order; the loop takes it on within a second. */
+function submit() {
+  ask({
+    title: "New parent order",
+    what: "Worked by child orders through the risk gate. Parameters are described in the guide to execution.",
+    fields: [
+      { name: "symbol", label: "Symbol" },
+      { name: "side", label: "Buy or sell", value: "buy" },
+      { name: "quantity", label: "Quantity" },
+      { name: "algorithm", label: "Algorithm: twap, vwap, pov, iceberg, buckets or adaptive", value: "twap" },
+      { name: "params", label: "Parameters, such as slices=10 style=mixed", value: "slices=10" },
+      { name: "minutes", label: "Minutes to work in; empty for pov and iceberg until done", value: "10" },
+      { name: "limit", label: "Limit price; empty for none" },
+      { name: "reason", label: "Reason, for the audit trail" },
+      { name: "code", label: "Fresh authenticator code", kind: "code" },
+    ],
+    confirm: "Order",
+    act: send,
+  });
+}
+
+async function send(values) {
+  const said = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
+  if (!["buy", "sell"].includes(said.side.toLowerCase())) throw new Refused(0, { detail: "Say buy or sell" });
+  if (!/^\d{6,8}$/.test(said.code)) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
+  const order = {
+    venue,
+    symbol: said.symbol.toUpperCase(),
+    side: said.side.toUpperCase(),
+    quantity: said.quantity,
+    algorithm: said.algorithm.toLowerCase(),
+    params: parameters(said.params),
+    reason: said.reason,
+    ...(said.minutes ? { duration_s: Number(said.minutes) * 60 } : {}),
+    ...(said.limit ? { limit_price: said.limit } : {}),
+  };
+  const { grant } = await post("auth/step-up/", { code: said.code, action: "trading.order", object_id: venue });
+  const row = await post("parents/", { ...order, grant });
+  put("parents", row.parent_id, row);
+  toast("Ordered; the loop takes it on within a second");
+}
+
+/** "slices=10 style=take" as an object; numbers as numbers, quantities as text. */
+function parameters(text) {
+  const pairs = text.split(/[\s,]+/).filter(Boolean).map((pair) => pair.split("="));
+  const bad = pairs.find((pair) => pair.length !== 2 || !pair[1]);
+  if (bad) throw new Refused(0, { detail: `Write parameters as name=value, not ${bad.join("=")}` });
+  return Object.fromEntries(pairs.map(([name, value]) => [name, name.endsWith("_quantity") || !/^[\d.]+$/.test(value) ? value : Number(value)]));
+}
