@@ -17,6 +17,7 @@ from apps.core.models import OutboxMessage
 from apps.streaming.topics import TOPICS
 from apps.trading import selectors_risk, services
 from apps.trading.models import RiskBasis, RiskReport
+from apps.trading.services import risk as risk_service
 from apps.trading.services.risk import record_report
 from tests.factories import journal
 from tests.support.risk import MINUTE_NS, NOW, FakeMarket, inputs
@@ -96,14 +97,38 @@ def test_too_little_history_is_said_and_keeps_no_snapshot() -> None:
     assert selectors_risk.var_snapshot("paper") is None
 
 
+def test_a_value_at_risk_above_its_limit_is_an_incident_until_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(risk_service, "var_limit", lambda: Decimal(10))
+    book = inputs()
+    keep(book)
+    keep(later(book, 1, "50000"))
+    first, second = book.holdings
+    flat = (msgspec.structs.replace(first, quantity=Decimal(0)), msgspec.structs.replace(second, quantity=Decimal(0)))
+    keep(msgspec.structs.replace(later(book, 2, "50000"), holdings=flat))
+    keep(msgspec.structs.replace(later(book, 3, "50000"), holdings=flat))
+    told = OutboxMessage.objects.filter(topic="signals", key="limit_breach:paper:VAR_REPORTED").order_by("id")
+    assert [message.kind for message in told] == ["incident.requested", "incident.requested", "incident.cleared"]
+    assert "the limit is 10.00" in told[0].data["detail"]
+
+
+def test_old_reports_keep_their_figures_and_lose_their_body() -> None:
+    first = keep(inputs())
+    keep(later(inputs(), 25 * 60, "50000"))
+    first.refresh_from_db()
+    assert first.body == {}
+    assert first.var is not None
+    keep(later(inputs(), 31 * 24 * 60, "50000"))
+    assert not RiskReport.objects.filter(pk=first.pk).exists()
+
+
 def test_history_is_thinned_but_keeps_every_breach() -> None:
     book = inputs()
-    for minute in range(40):
-        keep(later(book, minute, "47000" if minute == 17 else "50000"))
+    for minute in range(12):
+        keep(later(book, minute, "47000" if minute == 7 else "50000"))
     end = datetime.fromtimestamp(NOW / 1e9 + 3600, UTC)
-    series = selectors_risk.history("paper", start=None, end=end, points=5)
-    assert series["total"] == 40
-    assert len(series["at"]) <= 7
+    series = selectors_risk.history("paper", start=None, end=end, points=3)
+    assert series["total"] == 12
+    assert len(series["at"]) <= 5
     assert series["breach"].count(True) == 1
     assert RiskBasis.objects.count() == 1
 

@@ -10,7 +10,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from workers.engine.risk.measures import backtest, drawdown, entropic, filtered, montecarlo, portfolio, tail, volatility
+from workers.engine.risk.measures import (
+    backtest,
+    drawdown,
+    entropic,
+    filtered,
+    montecarlo,
+    performance,
+    portfolio,
+    tail,
+    volatility,
+)
 from workers.engine.risk.measures.conventions import Floats, MeasureError, Quantile, Tail
 
 FEW = settings(max_examples=60, deadline=None)
@@ -118,6 +128,26 @@ def test_drawdowns_are_ordered(values: Floats, compounded: bool, confidence: flo
     assert 0 <= average <= in_tail + 1e-12 <= deepest + 2e-12
     assert average <= drawdown.ulcer_index(values, compounded=compounded) + 1e-12 <= deepest + 2e-12
     assert (drawdown.longest_underwater(values, compounded=compounded) > 0) is (deepest > 0)
+
+
+@FEW
+@given(values=results(), scale=st.floats(0.1, 4))
+def test_ratios_do_not_depend_on_leverage_and_share_their_sign(values: Floats, scale: float) -> None:
+    assume(values.std() > 1e-4 and values.min() < -1e-4 and abs(values.mean()) > 1e-5)
+    grown = values * scale
+    assert performance.sharpe(grown) == pytest.approx(performance.sharpe(values), rel=1e-6)
+    assert performance.sortino(grown) == pytest.approx(performance.sortino(values), rel=1e-6)
+    assert performance.omega(grown) == pytest.approx(performance.omega(values), rel=1e-6)
+    assert (performance.omega(values) > 1) is bool(values.mean() > 0)
+    assert performance.kelly(grown) == pytest.approx(performance.kelly(values) / scale, rel=1e-6)
+    assert performance.sharpe(values, periods=252) == pytest.approx(performance.sharpe(values) * 252**0.5)
+
+
+def test_a_ratio_without_a_risk_is_refused() -> None:
+    assert performance.calmar([0.1, -0.05, 0.1], periods=3) == pytest.approx((1.1 * 0.95 * 1.1 - 1) / 0.05)
+    for measure in (performance.sharpe, performance.sortino, performance.omega, performance.kelly):
+        with pytest.raises(MeasureError, match="to divide by, was 0"):
+            measure([0.01, 0.01, 0.01] if measure is performance.sortino else [0.5, 0.5])
 
 
 def test_filters_react_to_a_storm_and_history_does_not() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from apps.trading.domain.states import Signal
 from workers.engine.risk import report as engine
 from workers.engine.risk.measures import backtest
 
@@ -53,6 +54,27 @@ def is_breach(pnl: Decimal | None, step_var: Decimal | None) -> bool | None:
     if pnl is None or not step_var:
         return None
     return -pnl > step_var
+
+
+def is_above(var: Decimal | None, limit: Decimal | None) -> bool:
+    """True when the value at risk exceeds a published limit."""
+    return var is not None and limit is not None and var > limit
+
+
+def var_signal(venue: str, *, above: bool, before: bool, var: Decimal | None, limit: Decimal | None) -> Signal | None:
+    """Raised with every report above the limit, cleared by the first that is not; None where nothing changed."""
+    fingerprint = f"limit_breach:{venue}:VAR_REPORTED"
+    if not above:
+        return Signal(fingerprint, raised=False) if before else None
+    return Signal(
+        fingerprint,
+        raised=True,
+        kind="limit_breach",
+        severity="warning",
+        title=f"Value at risk is above its limit on {venue}",
+        detail=f"The newest report says {var:.2f}, the limit is {limit:.2f}. Reduce or hedge: see the page Risk.",
+        evidence={"var": str(var), "limit": str(limit)},
+    )
 
 
 def coverage(flags: Sequence[bool], confidence: float) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from apps.core import outbox
 from apps.core.context import Context
 from apps.core.dispatch import send_after_commit
 from apps.trading.domain import risk as rules
+from apps.trading.messages import publish_all
 from apps.trading.models import RiskBasis, RiskReport
 from apps.trading.rows_risk import report_row
 from apps.trading.selectors import get_venue
 from apps.trading.selectors_risk import coverage, previous_basis, var_limit
+from apps.trading.services.projection import signal_message
 from workers.engine.risk.report import Inputs, Settings
 from workers.engine.risk.var_snapshot import VarSnapshot
 
@@ -81,5 +83,9 @@ def record_report(
     older.filter(at__lt=at - KEPT).delete()
     if snapshot is not None:
         send_after_commit("gekko.execution.take_var", snapshot=msgspec.to_builtins(snapshot))
+    above, was = rules.is_above(made.var, limit), before is not None and rules.is_above(before.var, before.var_limit)
+    signal = rules.var_signal(venue.name, above=above, before=was, var=made.var, limit=limit)
+    if signal is not None:
+        publish_all([signal_message(ctx, venue.name, signal)])
     outbox.publish(ctx, topic="risk_report", kind="risk.reported", key=venue.name, data=report_row(made))
     return made
