@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,8 +120,8 @@ def print_run(row: dict[str, Any], console: Console) -> None:
             f"{target['wanted']:.2%}",
             f"{target['weight']:.2%}",
             told,
-            trade["notional"] if trade else "",
-            trade["cost"] if trade else "",
+            f"{Decimal(trade['notional']):,.2f}" if trade else "",
+            f"{Decimal(trade['cost']):,.4f}" if trade else "",
         )
     console.print(table)
     quote, statistics = inputs["quote"], outcome["statistics"]

@@ -39,8 +39,8 @@ def conflict_of(problem: Problem) -> Conflict | None:
     def needed(kept: list[int]) -> tuple[float, dict[str, float]]:
         """Total slack when only ``kept`` sets count, and each set's part."""
         price.value = np.isin(np.arange(len(names)), kept).astype(np.float64)
-        programme.solve()
-        values = np.zeros(len(names)) if slack.value is None else np.maximum(slack.value, 0.0)
+        found = programme.solve().values.get(slack.id)
+        values = np.zeros(len(names)) if found is None else np.maximum(found, 0.0)
         give = {named(problem.constraints, names[i]): float(values[i]) for i in kept if values[i] > NOTHING}
         return float(sum(values[i] for i in kept)), give
 

@@ -166,6 +166,15 @@ def numbers_of(problem: Problem) -> dict[str, Any]:
     return numbers
 
 
+@dataclass(frozen=True)
+class Solved:
+    """cvxpy's status, Clarabel's own answer, and the values of the variables by their id."""
+
+    status: str
+    answer: Any
+    values: dict[int, Any]
+
+
 @dataclass
 class Programme:
     """One compiled programme: the frame, what was added to it, and the cvxpy problem."""
@@ -173,14 +182,16 @@ class Programme:
     frame: Frame
     problem: cp.Problem
 
-    def solve(self) -> tuple[str, Any]:
-        """Solve with the numbers at hand; return cvxpy's status and Clarabel's own solution."""
+    def solve(self) -> Solved:
+        """Solve with the numbers at hand."""
         data, chain, inverse = self.problem.get_problem_data(cp.CLARABEL, solver_opts=SOLVER)
         answer = chain.solve_via_data(self.problem, data, warm_start=False, verbose=False, solver_opts=SOLVER)
         status = chain.solver.STATUS_MAP.get(str(answer.status), cp.SOLVER_ERROR)
+        values: dict[int, Any] = {}
         if status in cp.settings.SOLUTION_PRESENT:
-            self.problem.unpack_results(answer, chain, inverse)
-        return status, answer
+            # Not unpack_results, which evaluates the objective even where the solver has run away.
+            values = chain.invert(answer, inverse).primal_vars
+        return Solved(status, answer, values)
 
 
 class Convex(ABC):
@@ -221,8 +232,7 @@ class Convex(ABC):
         for name, value in self.numbers(problem).items():
             if name in programme.frame.parameters:
                 programme.frame.parameters[name].value = value
-        status, answer = programme.solve()
-        return self._answer(problem, programme.frame, status, answer)
+        return self._answer(problem, programme.frame, programme.solve())
 
     def _programme(self, problem: Problem) -> Programme:
         shape = (*shape_of(problem), *self.extra_shape(problem))
@@ -237,23 +247,33 @@ class Convex(ABC):
         self._programmes.move_to_end(shape)
         return found
 
-    def _answer(self, problem: Problem, frame: Frame, status: str, answer: Any) -> Allocation:
-        if status in INFEASIBLE:
+    def _answer(self, problem: Problem, frame: Frame, solved: Solved) -> Allocation:
+        answer = solved.answer
+        if solved.status in INFEASIBLE:
             return self._infeasible(problem)
-        if status in UNBOUNDED:
+        if solved.status in UNBOUNDED:
             why = "nothing bounds the book: add bounds, a gross or a net limit"
             return describe(problem, problem.current, method=self.name, status=Status.UNBOUNDED, why=why)
-        weights = weights_of(frame)
+        weights = weights_of(frame, solved.values)
         if weights is None:
             why = f"the solver gave up with {answer.status} after {answer.iterations} iterations"
-            return describe(problem, problem.current, method=self.name, status=Status.INACCURATE, why=why)
+            return self._inaccurate(problem, why)
         proof = certificate(problem, weights, answer)
-        good = status == cp.OPTIMAL or max(proof.gap, proof.primal, proof.dual) <= GOOD_GAP
+        good = solved.status == cp.OPTIMAL or max(proof.gap, proof.primal, proof.dual) <= GOOD_GAP
         if not good or proof.violation > TOLERANCE:
             why = f"the solver stopped early: gap {proof.gap:.1e}, violation {proof.violation:.1e} of equity"
-            return describe(problem, weights, method=self.name, status=Status.INACCURATE, certificate=proof, why=why)
+            return self._inaccurate(problem, why, proof)
         details = self.details(problem, weights)
         return describe(problem, weights, method=self.name, status=Status.OPTIMAL, certificate=proof, details=details)
+
+    def _inaccurate(self, problem: Problem, why: str, proof: Certificate | None = None) -> Allocation:
+        """The solver stopped short: because the constraints conflict, if they do."""
+        answer = self._infeasible(problem)
+        if answer.conflict is not None:
+            return answer
+        return describe(
+            problem, problem.current, method=self.name, status=Status.INACCURATE, certificate=proof, why=why
+        )
 
     def _infeasible(self, problem: Problem) -> Allocation:
         # Here, because conflicts asks for a frame of its own.
@@ -266,10 +286,10 @@ class Convex(ABC):
         )
 
 
-def weights_of(frame: Frame) -> Floats | None:
-    """The weights that the frame holds; None when there are none, or the scale is nought."""
-    scaled = frame.scaled.value
-    scale = float(frame.kappa.value) if frame.homogeneous and frame.kappa.value is not None else 1.0
+def weights_of(frame: Frame, values: dict[int, Any]) -> Floats | None:
+    """The weights among ``values``; None when there are none, or the scale is nought."""
+    scaled = values.get(frame.scaled.id)
+    scale = float(values.get(frame.kappa.id, 0.0)) if frame.homogeneous else 1.0
     if scaled is None or not np.isfinite(scaled).all() or scale <= 1e-12:
         return None
     return np.asarray(scaled / scale, np.float64)

@@ -6,7 +6,7 @@ Pure: the same policy, book and history give the same answer. Importing this mod
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import ROUND_CEILING
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 import msgspec
@@ -227,8 +227,8 @@ def _targets(book: Book, goal: dict[str, float], after: dict[str, int]) -> dict[
         one.instrument.symbol: {
             "wanted": goal[one.instrument.symbol],
             "weight": after[one.instrument.symbol] * one.value / book.equity,
-            "quantity": str(one.instrument.quantity(after[one.instrument.symbol])),
-            "price": str(one.instrument.price(one.price)),
+            "quantity": _plain(one.instrument.quantity(after[one.instrument.symbol])),
+            "price": _plain(one.instrument.price(one.price)),
         }
         for one in book.held
     }
@@ -239,7 +239,7 @@ def _trade_row(book: Book, trade: Trade) -> dict[str, Any]:
     return {
         "symbol": trade.symbol,
         "side": "BUY" if trade.lots > 0 else "SELL" if trade.lots < 0 else "",
-        "quantity": str(item.quantity(abs(trade.lots))),
+        "quantity": _plain(item.quantity(abs(trade.lots))),
         "notional": _text(trade.notional),
         "cost": _text(trade.cost),
         "why": trade.why,
@@ -267,5 +267,11 @@ def _rounding_row(found: lots.Rounded) -> dict[str, Any]:
 
 
 def _text(units: int) -> str:
-    text = format(from_money(units), "f").rstrip("0").rstrip(".")
+    return _plain(from_money(units))
+
+
+def _plain(value: Decimal) -> str:
+    """A decimal without exponent or trailing zeros."""
+    text = format(value, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
     return text if text not in ("", "-0") else "0"
