@@ -341,7 +341,7 @@ class World:
         assert not waiting, [(order.client_id, order.status, order.detail) for order in waiting]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_exits_never_exceed_entries_nothing_happens_twice_and_no_exit_is_forgotten(
     taken: list[tuple[str, int]],

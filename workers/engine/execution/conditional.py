@@ -79,6 +79,8 @@ class Conditionals:
         self._retry: dict[str, int] = {}
         self._last: dict[str, tuple[int, int]] = {}
         """Session and last trusted price by instrument."""
+        self._waiting: set[str] = set()
+        """What could not be sent yet, and may be with any price."""
         self.due = NEVER
         """When time alone changes something: an expiry, or another try."""
 
@@ -122,7 +124,7 @@ class Conditionals:
         """Trigger when ``price`` is at or beyond the level, else let a trailing stop follow ``follow``."""
         if order.status is not ConditionalStatus.ARMED or order.rests or price <= 0:
             return
-        if order.entry and not self._entry(order)[0]:
+        if order.entry and not self._entered(order):
             return
         if reached(order, price):
             self._desk.record(
@@ -170,7 +172,7 @@ class Conditionals:
 
     def _work(self, market: MarketState) -> None:
         for order in tuple(market.held.values()):
-            if order.live and (order.status is ConditionalStatus.TRIGGERED or order.rests):
+            if order.status is ConditionalStatus.TRIGGERED or order.client_id in self._waiting:
                 self._settle(order)
 
     # -- reports, time, control
@@ -183,7 +185,9 @@ class Conditionals:
         market = self._desk.markets[symbol]
         if market.reference and self._trusted(market, market.reference_ts):
             self._last[symbol] = (market.session_id, market.reference)
-        self._work(market)
+        for order in tuple(market.held.values()):
+            if order.rests and order.live:
+                self._settle(order)
 
     def on_report(self, event: JournalEvent) -> None:
         """Something happened to an order, and the books have it."""
@@ -259,6 +263,7 @@ class Conditionals:
             ConditionalEnded(ts=self._desk.now, client_id=order.client_id, status=status, detail=detail, filled=filled)
         )
         self._retry.pop(order.client_id, None)
+        self._waiting.discard(order.client_id)
         if status is not ConditionalStatus.RELEASED:
             self._cancel_children(order, detail)
 
@@ -338,6 +343,11 @@ class Conditionals:
             return parent.filled, parent.status.is_live
         return 0, False
 
+    def _entered(self, order: Conditional) -> bool:
+        """True once the entry has filled anything."""
+        entry = self._desk.books.orders.get(order.entry)
+        return entry.filled > 0 if entry is not None and not entry.replaced_by else self._entry(order)[0] > 0
+
     def _chain(self, entry: Order) -> tuple[int, bool]:
         """The same of an order and those that took its place, one after the other."""
         filled, last = entry.filled, entry
@@ -390,7 +400,11 @@ class Conditionals:
             working = line.open_sell if order.side is Side.SELL else line.open_buy
             whole = min(lots, self._reducible(order))
             lots = min(lots, self._reducible(order) - working)
-        if lots <= 0 or self._waits(order):
+        self._waiting.discard(order.client_id)
+        if lots <= 0:
+            return
+        if self._waits(order):
+            self._waiting.add(order.client_id)
             return
         if self._too_small(order, lots):
             if self._too_small(order, whole) and not (resting or budget.entry_open):
@@ -442,6 +456,7 @@ class Conditionals:
         if desk.order(request) is not None:
             return
         self._pause(order.client_id)
+        self._waiting.add(order.client_id)
         for effect in desk.out[mark:]:
             if isinstance(effect, Journal) and isinstance(effect.event, OrderDenied):
                 self._denied(order, effect.event)
