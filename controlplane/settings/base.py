@@ -235,7 +235,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
-    "ENUM_NAME_OVERRIDES": {"RoleEnum": "apps.accounts.domain.roles.ROLE_CHOICES"},
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.accounts.domain.roles.ROLE_CHOICES",
+        "SideEnum": "apps.trading.choices.OrderSide",
+        "BacktestKindEnum": "apps.trading.models.backtests.BacktestKind",
+        "BacktestStateEnum": "apps.trading.models.backtests.BacktestState",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.api.schema.add_problems",

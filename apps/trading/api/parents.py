@@ -116,7 +116,7 @@ class ParentListView(Records, ApiListView):
 class ParentView(ApiView):
     """One parent order."""
 
-    @extend_schema(responses=ParentSerializer)
+    @extend_schema(operation_id="parents_read", responses=ParentSerializer)
     def get(self, request: Request, parent_id: str) -> Response:  # noqa: ARG002 - the view's signature
         selectors.may_view(self.ctx, "parent_order")
         return with_etag(Response(parent_row(selectors_parents.get_parent(parent_id))))
