@@ -67,6 +67,14 @@ def test_a_run_comes_to_the_result_that_it_has_on_the_command_line(folder):
     assert list(events) == ["trading.backtest.requested", "trading.backtest.finished"]
 
 
+def test_the_command_and_the_workers_mean_the_same_inputs():
+    from workers.backtest.__main__ import config_of, main
+
+    asked = main.make_context("backtest", ["ema_cross", "--data", "x", "--fee-bps", "5", "--latency-ms", "3"]).params
+    over_http = {"capital": "100000.00000000", "fee_bps": "5.0000", "latency_ms": 3.0}
+    assert config_of(asked).digest("data") == host.config_of("ema_cross", {}, over_http).digest("data")
+
+
 def test_a_message_that_comes_twice_finds_the_run_taken_or_over():
     asked = ask()
     assert services.begin(WORKER, run_id=asked.pk) is not None

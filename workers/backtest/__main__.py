@@ -58,7 +58,7 @@ aside = Console(stderr=True)
 @click.option("--feed-latency-ms", default=0.0, show_default=True, help="Delay of market data beyond the recorded one.")
 @click.option("--jitter-ms", default=0.0, show_default=True, help="Median of a lognormal delay on top, sigma 0.5.")
 @click.option("--warm", default=0, show_default=True, help="Bars at the start that only fill indicators.")
-@click.option("--interval", default="1s", show_default=True, help="Bars built from a recording: 1s, 1m, 1h ...")
+@click.option("--interval", default="", help="Bars built from a recording: 1s (if not given), 1m, 1h ...")
 @click.option("--symbol", default="", help="Symbol of the data, where its name does not say.")
 @click.option("--tick", default="", help="Price step, where it is not to be found in the data.")
 @click.option("--lot", default="", help="Quantity step.")
@@ -153,7 +153,7 @@ def config_of(asked: dict[str, Any]) -> BacktestConfig:
         seed=asked["seed"],
         warm=asked["warm"],
         limits=limits,
-        interval_ns=pd.Timedelta(asked["interval"]).value,
+        interval_ns=pd.Timedelta(asked["interval"]).value if asked["interval"] else 0,
     )
 
 

@@ -74,8 +74,9 @@ def collector_off() -> Iterator[Callable[[], float]]:
 def make_config(strategy: str, params: Mapping[str, Any], **settings: Any) -> BacktestConfig:
     """A config from loose values: numbers may be numbers or text; BacktestError names what does not fit."""
     for name in ("capital", "maker_fee", "taker_fee"):
-        if name in settings and not isinstance(settings[name], Decimal):
-            settings[name] = Decimal(str(settings[name]))
+        if name in settings:
+            # 100000, "100000.00" and 1e5 are one capital, and one digest of the inputs.
+            settings[name] = Decimal(f"{Decimal(str(settings[name])).normalize():f}")
     try:
         config = BacktestConfig(strategy=strategy, params=dict(params), **settings)
         return msgspec.convert(msgspec.to_builtins(config), BacktestConfig)
