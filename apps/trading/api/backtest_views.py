@@ -30,7 +30,9 @@ SHEET_POLICY: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; i
 class BacktestsView(ApiView):
     """Runs and searches, newest first; POST asks for one."""
 
-    @extend_schema(operation_id="backtests_list", parameters=[wire.BacktestQuery], responses=wire.BacktestListSerializer)
+    @extend_schema(
+        operation_id="backtests_list", parameters=[wire.BacktestQuery], responses=wire.BacktestListSerializer
+    )
     def get(self, request: Request) -> Response:
         selectors.may_view(self.ctx, "backtest")
         query = asked(wire.BacktestQuery, request)

@@ -13,8 +13,8 @@ from apps.trading.models.risk import RiskBasis, RiskReport
 from apps.trading.models.scopes import CancelOrder, ScopeControl, ScopeHalt
 
 __all__ = [
-    "Backtest",
     "AttributionCell",
+    "Backtest",
     "Balance",
     "CancelOrder",
     "EquityPoint",
