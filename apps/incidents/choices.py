@@ -11,6 +11,7 @@ class Kind(models.TextChoices):
     WORKER_LOST = "worker_lost", "Process lost"
     LIMIT_BREACH = "limit_breach", "Risk limit reached"
     TRADING_HALTED = "trading_halted", "Trading halted"
+    PROTECTION_LOST = "protection_lost", "Position without its stop"
     RECONCILIATION_BREAK = "reconciliation_break", "Books differ from the venue"
     AUDIT_VERIFICATION_FAILED = "audit_verification_failed", "Audit trail altered"
     PROCESS_RESTARTED = "process_restarted", "Process restarted"

@@ -9,13 +9,15 @@ import pytest
 
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
+from apps.core.models import OutboxMessage
 from apps.trading import rows, selectors, services
 from tests.factories import journal
 from tests.support.kernels import LIMITS, Rig
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.conditional_place import Bracket
+from workers.engine.execution.conditional_types import ConditionalRequest
 from workers.engine.risk.gate import OrderRequest
-from workers.engine.vocabulary import Side, TimeInForce
+from workers.engine.vocabulary import FeedState, Side, TimeInForce
 
 pytestmark = pytest.mark.django_db
 CTX = service_context("projector", clock=FrozenClock())
@@ -68,6 +70,27 @@ def test_a_bracket_is_listed_with_its_trigger_its_origin_and_what_is_emulated() 
     assert (row["emulated_why"], row["open"]) == ("GTD by the kernel's clock, GTC at the venue", True)
     assert row["expires_at"] is not None
     assert {order.client_id for order in selectors.orders(open_only=True)} == {dated.client_id}
+
+
+def test_a_stop_that_is_lost_raises_and_another_one_clears() -> None:
+    rig = Rig().open(limits={**LIMITS, "collar_bps": 1000})
+    rig.top(SYMBOL, 99_99, 100_01)
+    bought = rig.order(SYMBOL, Side.BUY, 50_000, 100_01)
+    assert bought is not None
+    rig.accept(bought)
+    rig.fill(bought, 50_000, 100_00)
+    stop = ConditionalRequest(symbol=SYMBOL, side=Side.SELL, lots=50_000, trigger=70_00, reduce_only=True)
+    rig.kernel.desk.hold(stop)
+    rig.feed(SYMBOL, FeedState.LIVE, session_id=2)
+    rig.top(SYMBOL, 80_00, 80_02)
+    lost = len(rig.journal)
+    rig.kernel.desk.hold(stop)
+    rig.take(rig.kernel.on_timer(rig.now))
+    records = journal.records(rig.journal)  # type: ignore[arg-type]  # all are Journalled
+    key = "protection_lost:paper:BTCUSDT"
+    for upto, kind in ((lost, "incident.requested"), (len(records), "incident.cleared")):
+        services.project(CTX, worker="w", records=records[:upto])
+        assert OutboxMessage.objects.filter(topic="signals", key=key).latest("id").kind == kind
 
 
 def test_every_event_survives_its_encoding() -> None:

@@ -165,6 +165,8 @@ def test_a_new_session_that_opens_elsewhere_ends_it_and_one_that_goes_on_keeps_i
         assert not held(rig, one).children
         if not kept:
             assert held(rig, one).detail == "a new session opened and the market jumped from 10000 to 8000 ticks"
+            ended = [event for event in rig.journal if isinstance(event, e.ConditionalEnded)]
+            assert [event.unprotected for event in ended] == [True, False], "a day order's end was asked for"
         rig.check_replay()
 
 

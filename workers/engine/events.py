@@ -364,7 +364,10 @@ class ConditionalTriggered(JournalEvent, frozen=True):
 
 
 class ConditionalEnded(JournalEvent, frozen=True):
-    """The order sends nothing more. ``filled`` lots of what it released were done by then."""
+    """The order sends nothing more. ``filled`` lots of what it released were done by then.
+
+    ``unprotected``: a stop ended against its purpose, and the position that it was to close stays open without it.
+    """
 
     client_id: str
     status: ConditionalStatus
@@ -382,6 +385,7 @@ class FundingSettled(JournalEvent, frozen=True):
     amount: int
     ts_event: int
 
+    unprotected: bool = False
 
 class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""

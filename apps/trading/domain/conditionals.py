@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from apps.trading.domain import signals
 from apps.trading.domain.states import OrderState, at, short
 from workers.engine import events as ev
 from workers.engine.execution.conditional_types import ConditionalKind, ConditionalStatus
@@ -54,6 +55,8 @@ def _accepted(books: Books, event: ev.ConditionalAccepted) -> None:
     order.note(books.seq, event.ts, what="held by the kernel", detail=event.emulated)
     books.orders[event.client_id] = order
     books.changed_orders[event.client_id] = None
+    if event.reduce_only and event.kind in (ConditionalKind.STOP, ConditionalKind.TRAILING_STOP):
+        books.signal(signals.of_held_stop(books.venue, event.symbol))
 
 
 def _moved(books: Books, event: ev.ConditionalMoved) -> None:
@@ -81,6 +84,8 @@ def _ended(books: Books, event: ev.ConditionalEnded) -> None:
         order.filled_quantity = books.instrument(order.symbol).quantity(event.filled)
         order.ended_at = at(event.ts)
         order.note(books.seq, event.ts, what="over", detail=event.detail)
+        if event.unprotected:
+            books.signal(signals.of_lost_stop(books.venue, order.symbol, event))
 
 
 def _price(instrument: Instrument, ticks: int) -> Any:

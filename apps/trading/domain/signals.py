@@ -161,6 +161,24 @@ def of_denial(venue: str, event: ev.OrderDenied) -> Signal | None:
     )
 
 
+def of_lost_stop(venue: str, symbol: str, event: ev.ConditionalEnded) -> Signal:
+    """A position stands without the stop that was to close it; another stop in the instrument clears it."""
+    return Signal(
+        f"protection_lost:{venue}:{symbol}",
+        raised=True,
+        kind="protection_lost",
+        severity="critical",
+        title=f"The position in {symbol} on {venue} has lost its stop",
+        detail=f"{event.client_id} ended: {event.detail}. Close the position, or have another stop held.",
+        evidence={"client_id": event.client_id, "symbol": symbol, "status": event.status.value},
+    )
+
+
+def of_held_stop(venue: str, symbol: str) -> Signal:
+    """A stop is held again."""
+    return Signal(f"protection_lost:{venue}:{symbol}", raised=False)
+
+
 def of_feed(venue: str, event: ev.FeedChanged) -> Signal | None:
     """Stale raises; live, or a break between sessions, clears."""
     fingerprint = f"feed_stale:{venue}:{event.symbol}"

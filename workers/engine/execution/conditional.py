@@ -15,7 +15,7 @@ from which the same steps follow, and steps already taken do not follow again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from workers.engine.accounting.line import Line
 from workers.engine.config import SECOND_NS
@@ -35,6 +35,7 @@ from workers.engine.events import (
 )
 from workers.engine.execution.conditional_reasons import LASTING, PASSING
 from workers.engine.execution.conditional_types import (
+    Budget,
     Conditional,
     ConditionalKind,
     ConditionalStatus,
@@ -59,15 +60,6 @@ MAX_DENIALS: Final = 60
 FRESH_NS: Final = 5 * SECOND_NS
 """Age that a price may have while no limits say otherwise."""
 NEWS: Final = (OrderEnded, OrderRejected, OrderNotSent)
-
-
-class Budget(NamedTuple):
-    """Lots that a group may still release, whether something of it works, and whether its entry may still fill."""
-
-    left: int
-    working: bool
-    entry_open: bool
-    total: int
 
 
 class Conditionals:
@@ -161,7 +153,8 @@ class Conditionals:
                 self.end(order, ConditionalStatus.EXPIRED, "its session ended")
             elif self._jumped(before, price):
                 seen = f"from {before} to {price} ticks" if before else f"to {price} ticks from a price nobody saw"
-                self.end(order, ConditionalStatus.EXPIRED, f"a new session opened and the market jumped {seen}")
+                why = f"a new session opened and the market jumped {seen}"
+                self.end(order, ConditionalStatus.EXPIRED, why, against_its_purpose=True)
             else:
                 self._move(order, order.trigger, order.extreme, market.session_id)
         self._last[market.symbol] = (market.session_id, price)
@@ -256,11 +249,19 @@ class Conditionals:
         """Everything that is held, instrument by instrument."""
         return [order for held in self._held.live.values() for order in held.values()]
 
-    def end(self, order: Conditional, status: ConditionalStatus, detail: str) -> None:
+    def end(
+        self, order: Conditional, status: ConditionalStatus, detail: str, *, against_its_purpose: bool = False
+    ) -> None:
         """End ``order``, and ask for the cancel of what it has at the venue, unless that stands for itself."""
-        filled = self._filled(order)
         self._desk.record(
-            ConditionalEnded(ts=self._desk.now, client_id=order.client_id, status=status, detail=detail, filled=filled)
+            ConditionalEnded(
+                ts=self._desk.now,
+                client_id=order.client_id,
+                status=status,
+                detail=detail,
+                filled=self._filled(order),
+                unprotected=against_its_purpose and order.protects and self._reducible(order) > 0,
+            )
         )
         self._retry.pop(order.client_id, None)
         self._waiting.discard(order.client_id)
@@ -411,7 +412,8 @@ class Conditionals:
                 self._finish(order, f"the venue takes no order of {lots} lots")
             return
         if len(order.children) >= MAX_CHILDREN:
-            self.end(order, ConditionalStatus.DENIED, f"gave up after {MAX_CHILDREN} orders")
+            why = f"gave up after {MAX_CHILDREN} orders"
+            self.end(order, ConditionalStatus.DENIED, why, against_its_purpose=True)
             return
         self._send(order, lots)
 
@@ -468,7 +470,7 @@ class Conditionals:
             hopeless = any(reason not in PASSING for reason in reasons)
         if hopeless or order.denials >= MAX_DENIALS:
             words = ", ".join(reason.value for reason in reasons)
-            self.end(order, ConditionalStatus.DENIED, f"denied: {words}")
+            self.end(order, ConditionalStatus.DENIED, f"denied: {words}", against_its_purpose=True)
 
     def _pause(self, client_id: str) -> None:
         self._retry[client_id] = until = self._desk.now + self._desk.config.denial_pause_ns

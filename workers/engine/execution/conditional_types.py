@@ -8,7 +8,7 @@ Prices are ticks, quantities lots, times ns by our clock. ``docs/orders.md`` say
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -140,9 +140,23 @@ class Conditional(msgspec.Struct, kw_only=True):
         return OrderType.LIMIT_MAKER if self.post_only else OrderType.LIMIT
 
     @property
+    def protects(self) -> bool:
+        """True for a stop that closes a position."""
+        return self.reduce_only and self.kind in (ConditionalKind.STOP, ConditionalKind.TRAILING_STOP)
+
+    @property
     def rests(self) -> bool:
         """True when it waits for no price."""
         return self.kind in (ConditionalKind.LIMIT, ConditionalKind.REPLACEMENT)
+
+
+class Budget(NamedTuple):
+    """Lots that a group may still release, whether something of it works, and whether its entry may still fill."""
+
+    left: int
+    working: bool
+    entry_open: bool
+    total: int
 
 
 def problem_of(request: ConditionalRequest) -> str:
