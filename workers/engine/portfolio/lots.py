@@ -107,11 +107,15 @@ def exact(
     if it did. ``bound`` is HiGHS's own proof; where time ran out it lies below ``gap``.
     """
     wanted = _wanted(lots, weights, equity, cash, reserve)
-    have, bound = _solve(lots, wanted, cash - reserve, equity, time_limit_s)
-    answer = _rounded("exact", lots, have, wanted, equity, cash, bound)
-    if answer.cash < reserve:
-        raise PortfolioError(f"whole lots would leave {answer.cash} money units of cash, {reserve} must stay")
-    return answer
+    least = math.inf
+    # The solver may miss a constraint by 1e-7: an answer that spends a hair too much is asked for again with a margin.
+    for margin in (0, equity >> 20):
+        have, bound = _solve(lots, wanted, cash - reserve - margin, equity, time_limit_s)
+        least = min(least, bound)
+        answer = _rounded("exact", lots, have, wanted, equity, cash, least)
+        if answer.cash >= reserve:
+            return answer
+    raise PortfolioError(f"whole lots would leave {answer.cash} money units of cash, {reserve} must stay; use greedy")
 
 
 def _wanted(lots: Sequence[Lot], weights: Sequence[float], equity: int, cash: int, reserve: int) -> list[float]:
@@ -204,6 +208,8 @@ def _solve(
         integrality=whole,
         options={"time_limit": time_limit_s, "mip_rel_gap": 0.0},
     )
+    if answer.x is None and free <= 0:
+        return [lot.held for lot in lots], 0.0
     if answer.x is None:
         # Keeping what is held is always allowed: the solver can only have run out of time.
         raise PortfolioError(f"no whole lots were found in {time_limit_s} s: {answer.message}; use greedy or more time")
