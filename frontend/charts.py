@@ -14,6 +14,7 @@ from apps.trading import rows, selectors, selectors_pnl
 from frontend import figures
 from frontend.moments import moments
 from frontend.requests import current_request
+from workers.engine.accounting.attribution import UNASSIGNED
 
 RANGES: Final[dict[str, timedelta]] = {
     "5m": timedelta(minutes=5),
@@ -23,6 +24,7 @@ RANGES: Final[dict[str, timedelta]] = {
 DEFAULT_RANGE: Final = "1h"
 COMPARED: Final = ("strategy", "instrument")
 """Scopes that are drawn as lines beside each other; desk and venue as the books' own series."""
+NOBODYS: Final = {UNASSIGNED: "Not from a strategy"}
 MOST_MARKS: Final = 300
 EMPTY: Final[dict[str, list[str]]] = {
     name: [] for name in ("at", "equity", "realised", "unrealised", "fees", "drawdown")
@@ -41,7 +43,8 @@ def register(app: Any) -> None:
         beside = moments(ctx, start)
         if scope in COMPARED:
             lines = selectors_pnl.scope_lines(settings.GEKKO_VENUE_NAME, scope, start=start, end=ctx.now())
-            return figures.compared(lines, beside, ctx.now()), figures.drawdown(found)
+            named = {NOBODYS.get(key, key): line for key, line in lines.items()}
+            return figures.compared(named, beside, ctx.now()), figures.drawdown(found)
         return figures.pnl(found, executions(start), beside), figures.drawdown(found)
 
     both = Output("pnl-chart", "figure"), Output("drawdown-chart", "figure")
