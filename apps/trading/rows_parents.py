@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from apps.core.money import plain
@@ -9,6 +10,34 @@ from apps.trading.domain.parents import LIVE
 from apps.trading.domain.positions import per_unit
 from apps.trading.models import ParentOrder
 from apps.trading.rows import amount, stamp
+from workers.engine.execution.tca import BPS, against, shortfall
+
+
+def costs(parent: ParentOrder) -> dict[str, Any] | None:
+    """What the parent cost against the price at its decision, in basis points; None before it is over.
+
+    ``market`` is against the average at which everybody traded meanwhile, null where nobody was seen to.
+    """
+    decision, end = parent.arrival_price, parent.end_price
+    if not parent.ended_at or not decision or not end:
+        return None
+    sign = 1 if parent.side == "BUY" else -1
+    average = parent.filled_notional / parent.filled_quantity if parent.filled_quantity else decision
+    split = shortfall(
+        sign=sign,
+        quantity=parent.quantity,
+        filled=parent.filled_quantity,
+        decision=decision,
+        arrival=parent.begun_price or decision,
+        average=average,
+        end=end,
+        fees=parent.fees,
+    )
+    found = {**split._asdict(), "total": split.total}
+    if parent.market_volume and parent.filled_quantity:
+        found["market"] = against(sign, average, parent.market_value / parent.market_volume)
+    words = {name: plain((share * BPS).quantize(Decimal("0.0001"))) for name, share in found.items()}
+    return {**words, "market": words.get("market"), "markouts": parent.markouts}
 
 
 def parent_row(parent: ParentOrder) -> dict[str, Any]:
@@ -41,6 +70,7 @@ def parent_row(parent: ParentOrder) -> dict[str, Any]:
         "arrival_price": amount(parent.arrival_price),
         "fees": plain(parent.fees),
         "children": parent.children,
+        "costs": costs(parent),
         "requested_at": stamp(parent.requested_at),
         "updated_at": stamp(parent.updated_at),
         "ended_at": stamp(parent.ended_at),

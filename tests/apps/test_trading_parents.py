@@ -94,6 +94,15 @@ def test_a_parent_is_asked_for_worked_and_told(bench: Bench, ann: Person) -> Non
     done = browser.get(f"{URL}{row['parent_id']}/").json()
     assert (done["status"], done["filled_quantity"], done["children"], done["open"]) == ("FILLED", "1.2", 3, False)
     assert (done["reason"], done["by"]) == ("build the position", "ann")
+    bench.run(35)
+    project(bench)
+    costs = browser.get(f"{URL}{row['parent_id']}/").json()["costs"]
+    # Bought two ticks above a middle of 100 that did not move: two basis points of impact, and of every mark-out.
+    assert {name: costs[name] for name in ("explicit", "delay", "impact", "missed", "total")} == {
+        "explicit": "0", "delay": "0", "impact": "2", "missed": "0", "total": "2",
+    }  # fmt: skip
+    assert {round(value) for value in costs["markouts"].values()} == {-2}
+    done = browser.get(f"{URL}{row['parent_id']}/").json()
     children = browser.get(f"/api/v1/trading/orders/?parent_id={row['parent_id']}").json()["results"]
     assert [child["quantity"] for child in children] == ["0.4", "0.4", "0.4"]
     newest = OutboxMessage.objects.filter(topic="parents").latest("id")

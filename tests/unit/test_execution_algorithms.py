@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kernels import BTC
+from tests.support.kernels import BTC, make_bar
 from tests.support.parents import COARSE, MIDDLE, ROOMY, Bench
 from workers.engine import events as e
 from workers.engine.config import DAY_NS, SECOND_NS
@@ -145,10 +145,10 @@ def test_a_tape_knows_what_traded_until_when() -> None:
     assert tape.until(TAPE_POINTS) == 2 * TAPE_POINTS
     assert tape.until(TAPE_POINTS // 2 - 5) == TAPE_POINTS, "of what is forgotten, the sum is known"
     bars = Tape(MINUTE_NS)
-    bars.add_bar(MINUTE_NS, 0, MINUTE_NS, 50)
-    bars.add_bar(2 * MINUTE_NS, MINUTE_NS, 2 * MINUTE_NS, 7)
-    bars.add_bar(2 * MINUTE_NS, MINUTE_NS, 2 * MINUTE_NS, 7)
-    assert bars.total == 7, "a bar from before the tape, or told twice, counts for nothing"
+    first, second = make_bar("BTCUSDT", 100, MINUTE_NS, MINUTE_NS), make_bar("BTCUSDT", 100, 2 * MINUTE_NS, MINUTE_NS)
+    for bar in (first, second, second):
+        bars.add_bar(2 * MINUTE_NS, bar)
+    assert (bars.total, bars.turnover) == (1, 100), "a bar from before the tape, or told twice, counts for nothing"
 
 
 def test_variance_finds_the_volatility_of_a_walk() -> None:

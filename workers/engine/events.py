@@ -313,6 +313,18 @@ class ParentEnded(JournalEvent, frozen=True):
     parent_id: str
     status: ParentStatus
     detail: str
+    mid: int = 0
+    """Middle of the market in ticks, 0 when none was known."""
+    volume: int = 0
+    """Lots that were seen to trade while it was worked, since the last restart; ``turnover`` the same x ticks."""
+    turnover: int = 0
+
+
+class ParentMeasured(JournalEvent, frozen=True):
+    """Where the market went after a parent's fills: (ticks x lots gained, lots looked at) by seconds after the fill."""
+
+    parent_id: str
+    markouts: dict[str, tuple[int, int]]
 
 
 class ConditionalAccepted(JournalEvent, frozen=True):
@@ -373,6 +385,7 @@ class ConditionalEnded(JournalEvent, frozen=True):
     status: ConditionalStatus
     detail: str
     filled: int
+    unprotected: bool = False
 
 
 class FundingSettled(JournalEvent, frozen=True):
@@ -385,7 +398,6 @@ class FundingSettled(JournalEvent, frozen=True):
     amount: int
     ts_event: int
 
-    unprotected: bool = False
 
 class Marked(JournalEvent, frozen=True):
     """Sampled valuation. ``equity`` and P&L in money units, positions in atoms, marks in ticks."""
@@ -444,6 +456,7 @@ Journalled = (
     | ParentStarted
     | ParentCancelRequested
     | ParentEnded
+    | ParentMeasured
     | ConditionalAccepted
     | ConditionalMoved
     | ConditionalTriggered

@@ -260,7 +260,7 @@ class Kernel(KernelGate):
         if self.books.working:
             child = self.books.orders.get(getattr(event, "client_id", ""))
             if child is not None and child.parent_id:
-                self._desk.parents.on_child(child)
+                self._desk.parents.on_child(child, event)
         return self._effects()
 
     def on_timer(self, now: int) -> Effects:
@@ -270,7 +270,7 @@ class Kernel(KernelGate):
             self._ask_forecasts(now)
         if self._hear_timer and self._strategy is not None:
             self._strategy.on_timer(self._desk)
-        if self.books.working:
+        if self._desk.parents.busy:
             self._desk.parents.on_time()
         return self._effects()
 

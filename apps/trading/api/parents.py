@@ -24,6 +24,20 @@ from apps.trading.rows_parents import parent_row
 from apps.trading.services.parents import cancel_parent, submit_parent
 
 
+class ParentCosts(Base):
+    """Against the price at the decision, in basis points of its value; above 0 is a cost, for sells too."""
+
+    explicit = amount()
+    delay = amount()
+    impact = amount()
+    missed = amount()
+    total = amount()
+    market = serializers.CharField(allow_null=True, help_text="Average against that of the whole market meanwhile.")
+    markouts = serializers.DictField(
+        child=serializers.FloatField(), help_text="By seconds after the fills; above 0 the market went our way."
+    )
+
+
 class ParentSerializer(Base):
     parent_id = serializers.CharField()
     venue = serializers.CharField()
@@ -51,6 +65,7 @@ class ParentSerializer(Base):
     arrival_price = amount(null=True)
     fees = amount()
     children = serializers.IntegerField()
+    costs = ParentCosts(allow_null=True)
     requested_at = at()
     updated_at = at()
     ended_at = at(null=True)
@@ -67,7 +82,7 @@ class ParentRequestSerializer(GrantedOrder):
     side = serializers.ChoiceField(choices=OrderSide.choices)
     quantity = serializers.CharField(max_length=40)
     algorithm = serializers.CharField(max_length=32, help_text="twap, vwap, pov, iceberg, buckets or adaptive.")
-    params = serializers.DictField(required=False, help_text="See docs/execution.md.")
+    params = serializers.DictField(required=False, help_text="See docs/parent-orders.md.")
     duration_s = serializers.FloatField(required=False, min_value=1, max_value=LONGEST_S)
     starts_in_s = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_S)
     limit_price = serializers.CharField(required=False, allow_null=True, max_length=40)

@@ -13,7 +13,8 @@ from apps.trading.domain.states import ZERO, FillState, OrderState, at, short
 from workers.engine import events as ev
 from workers.engine.execution.algorithms import AlgorithmError, check_params, names, needs_end
 from workers.engine.execution.parent import ParentRequest, ParentStatus
-from workers.engine.instruments import GridError, Instrument
+from workers.engine.execution.tca import BPS
+from workers.engine.instruments import GridError, Instrument, from_money
 from workers.engine.vocabulary import Side
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class ParentState:
     filled_notional: Decimal = ZERO
     fees: Decimal = ZERO
     children: int = 0
+    begun_price: Decimal | None = None
+    end_price: Decimal | None = None
+    market_volume: Decimal = ZERO
+    market_value: Decimal = ZERO
+    markouts: dict[str, float] = field(default_factory=dict)
     ended_at: datetime | None = None
     version: int = 1
 
@@ -98,8 +104,27 @@ def _cancel_requested(books: Books, event: ev.ParentCancelRequested) -> None:
 
 def _ended(books: Books, event: ev.ParentEnded) -> None:
     parent = _change(books, event.parent_id, event.ts, event.status, event.detail)
-    if parent is not None:
-        parent.ended_at = at(event.ts)
+    if parent is None:
+        return
+    parent.ended_at = at(event.ts)
+    instrument = books.instrument(parent.symbol)
+    parent.end_price = instrument.price(event.mid) if event.mid else None
+    parent.market_volume = instrument.quantity(event.volume)
+    parent.market_value = from_money(event.turnover * instrument.lot_value)
+
+
+def _measured(books: Books, event: ev.ParentMeasured) -> None:
+    parent = books.parents.get(event.parent_id)
+    if parent is None or not parent.filled_quantity:
+        return
+    average = parent.filled_notional / parent.filled_quantity / books.instrument(parent.symbol).tick
+    parent.markouts = {
+        seconds: round(float(Decimal(gain) / lots / average * BPS), 3)
+        for seconds, (gain, lots) in event.markouts.items()
+        if lots
+    }
+    parent.touch(books.seq, event.ts)
+    books.changed_parents[event.parent_id] = None
 
 
 def _change(books: Books, parent_id: str, ts: int, status: ParentStatus, detail: str) -> ParentState | None:
@@ -111,10 +136,11 @@ def _change(books: Books, parent_id: str, ts: int, status: ParentStatus, detail:
     return parent
 
 
-def on_child(books: Books, parent_id: str, ts: int) -> None:
+def on_child(books: Books, parent_id: str, order: OrderState, ts: int) -> None:
     """A child was decided."""
     parent = books.parents.get(parent_id)
     if parent is not None:
+        parent.begun_price = parent.begun_price or order.reference_price
         parent.children += 1
         parent.touch(books.seq, ts)
         books.changed_parents[parent_id] = None
@@ -140,6 +166,7 @@ HANDLERS: Final[dict[type, Callable[[Books, Any], None]]] = {
     ev.ParentStarted: _started,
     ev.ParentCancelRequested: _cancel_requested,
     ev.ParentEnded: _ended,
+    ev.ParentMeasured: _measured,
 }
 
 

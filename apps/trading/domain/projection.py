@@ -286,7 +286,7 @@ def _order_intended(books: Books, event: ev.OrderIntended) -> None:
     )
     order.note(books.seq, event.ts, what="intended")
     if event.parent_id:
-        parents.on_child(books, event.parent_id, event.ts)
+        parents.on_child(books, event.parent_id, order, event.ts)
     books.orders[event.client_id] = order
     books.changed_orders[event.client_id] = None
 

@@ -45,6 +45,15 @@ class ParentOrder(models.Model):
     fees = exact()
     """In the quote asset, as far as fees were taken in base or quote."""
     children = models.IntegerField(default=0)
+    begun_price = exact_or_none()
+    """Middle of the market when the first child was decided."""
+    end_price = exact_or_none()
+    """Middle of the market when it ended."""
+    market_volume = exact()
+    """What was seen to trade while it was worked, since the last restart of the worker."""
+    market_value = exact()
+    markouts = models.JSONField(default=dict)
+    """Basis points of the average price by seconds after its fills; above 0 the market went our way."""
     updated_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     last_seq = models.BigIntegerField(default=0)

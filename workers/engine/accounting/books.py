@@ -475,6 +475,7 @@ class Books:
         e.ParentStarted: parents.on_started,
         e.ParentCancelRequested: parents.on_cancel_requested,
         e.ParentEnded: parents.on_ended,
+        e.ParentMeasured: parents.on_measured,
         **dict.fromkeys(conditional_book.EVENTS, conditional_book.on_event),
         e.FundingSettled: on_settled,
         e.Marked: _marked,

@@ -59,6 +59,14 @@ def on_ended(books: Books, event: e.ParentEnded) -> tuple[Line, ...]:
     return ()
 
 
+def on_measured(books: Books, event: e.ParentMeasured) -> tuple[Line, ...]:
+    """Nothing of the books changes: it is for those who judge the execution."""
+    parent = books.parents.get(event.parent_id)
+    if parent is not None:
+        parent.measured = True
+    return ()
+
+
 def denied(parent: Parent, event: e.OrderDenied) -> None:
     """The gate refused a child: pause, and longer each time."""
     parent.detail = "denied: " + ", ".join(reason.value for reason in event.reasons)
@@ -69,6 +77,7 @@ def denied(parent: Parent, event: e.OrderDenied) -> None:
 def intended(parent: Parent, order: Order) -> None:
     """A child was decided."""
     parent.children += 1
+    parent.begun = parent.begun or order.reference
     parent.open.append(order.client_id)
     parent.updated = order.created
 

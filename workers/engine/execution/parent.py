@@ -85,6 +85,9 @@ class Parent(msgspec.Struct, kw_only=True, gc=False):
     """Fees in money units, as far as they were taken in base or quote."""
     fills: list[tuple[int, int]] = []
     """(our time, lots done by then) of every fill, oldest first."""
+    begun: int = 0
+    """Middle of the market in ticks when the first child was decided."""
+    measured: bool = False
     setbacks: int = 0
     """Denials, rejections and unfilled children in a row: each makes the next pause longer."""
     quiet_until: int = 0

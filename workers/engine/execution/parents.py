@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from workers.engine import events as e
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
+from workers.engine.execution.markouts import Markouts
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
@@ -48,6 +49,9 @@ class Parents:
         self._works: dict[str, _Work] = {}
         self._tapes: dict[str, Tape] = {}
         self._looking = False
+        self._unmeasured: set[str] = set()
+        """Parents that are over, whose fills are still to be looked at."""
+        self.markouts = Markouts()
         self.curves: dict[str, VolumeCurve] = {}
         """Usual volume by symbol, learned by the host; a ``vwap`` that brings no curve of its own takes this one."""
 
@@ -123,7 +127,9 @@ class Parents:
     # -- what happens
 
     def on_time(self) -> None:
-        """Time passed: look at all."""
+        """Time passed: look at all, and at what the market made of fills."""
+        if self.markouts.pending or self._unmeasured:
+            self._measure()
         for parent in list(self._desk.books.working.values()):
             self._look(parent)
 
@@ -138,23 +144,40 @@ class Parents:
         tape = self._tapes.get(trade.symbol)
         if tape is not None:
             tape.by_trades = True
-            tape.add(self._desk.now, trade.lots)
+            tape.add(self._desk.now, trade.lots, trade.price)
             self.on_market(trade.symbol)
 
     def on_bar(self, bar: e.Bar) -> None:
         """A bar closed."""
         tape = self._tapes.get(bar.symbol)
         if tape is not None:
-            tape.add_bar(self._desk.now, bar.start, bar.ts_event, bar.volume)
+            tape.add_bar(self._desk.now, bar)
         self.on_market(bar.symbol)
 
-    def on_child(self, order: Order) -> None:
+    def on_child(self, order: Order, event: e.JournalEvent) -> None:
         """The venue said something of a child, or it was found never to have left."""
+        if type(event) is e.OrderFilled:
+            self.markouts.on_fill(order.parent_id, event, self._desk.now)
         parent = self._desk.books.working.get(order.parent_id)
         if parent is not None:
             self._look(parent)
 
     # -- inside
+
+    def _measure(self) -> None:
+        """Look at the market after fills; journal a parent's mark-outs when all of its fills were looked at."""
+        self.markouts.on_time(self._desk.now, self._desk.markets)
+        for parent_id in sorted(self._unmeasured):
+            found = self.markouts.done(parent_id)
+            if found is not None:
+                self._unmeasured.discard(parent_id)
+                if found:
+                    self._desk.record(e.ParentMeasured(ts=self._desk.now, parent_id=parent_id, markouts=found))
+
+    @property
+    def busy(self) -> bool:
+        """True while any parent is worked, or fills of one are still to be looked at."""
+        return bool(self._desk.books.working or self.markouts.pending or self._unmeasured)
 
     def _problem(self, parent: Parent) -> str:
         """Why the parent cannot be worked at all; empty when it can."""
@@ -332,7 +355,19 @@ class Parents:
             self._end(parent, ParentStatus.EXPIRED, f"{parent.remaining} lots left: {why}")
 
     def _end(self, parent: Parent, status: ParentStatus, detail: str) -> None:
-        self._desk.record(e.ParentEnded(ts=self._desk.now, parent_id=parent.parent_id, status=status, detail=detail))
-        self._works.pop(parent.parent_id, None)
+        work = self._works.pop(parent.parent_id, None)
+        self._desk.record(
+            e.ParentEnded(
+                ts=self._desk.now,
+                parent_id=parent.parent_id,
+                status=status,
+                detail=detail,
+                mid=self._desk.markets[parent.symbol].reference,
+                volume=work.progress.volume(self._desk.now) if work else 0,
+                turnover=work.progress.turnover() if work else 0,
+            )
+        )
+        if self.markouts.has(parent.parent_id):
+            self._unmeasured.add(parent.parent_id)
         if not any(other.symbol == parent.symbol for other in self._desk.books.working.values()):
             self._tapes.pop(parent.symbol, None)

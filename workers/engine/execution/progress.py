@@ -31,7 +31,19 @@ def pressure(side: Side, *, bid_lots: int, ask_lots: int, spread: int, usual_spr
 class Progress:
     """One parent's view. ``since``: when it began to look (ns); ``lots_before``: lots done or open at that moment."""
 
-    __slots__ = ("_base", "_calm", "_market", "_usual", "_variance", "lots_before", "parent", "since", "tape", "why")
+    __slots__ = (
+        "_base",
+        "_base_turnover",
+        "_calm",
+        "_market",
+        "_usual",
+        "_variance",
+        "lots_before",
+        "parent",
+        "since",
+        "tape",
+        "why",
+    )
 
     def __init__(self, parent: Parent, market: MarketState, tape: Tape, *, now: int, lots_before: int) -> None:
         self.parent = parent
@@ -42,6 +54,7 @@ class Progress:
         """What keeps the parent from going on, in words."""
         self._market = market
         self._base = tape.total
+        self._base_turnover = tape.turnover
         self._variance = Variance(HALF_LIFE_S)
         self._calm = 0.0
         self._usual = 0.0
@@ -49,6 +62,11 @@ class Progress:
     def before_start(self) -> None:
         """The parent has not begun: what trades until then does not count."""
         self._base = self.tape.total
+        self._base_turnover = self.tape.turnover
+
+    def turnover(self) -> int:
+        """Ticks x lots that were seen to trade since ``since``."""
+        return self.tape.turnover - self._base_turnover
 
     def observe(self, now: int) -> None:
         """Look at the book."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from workers.engine.config import DAY_NS, SECOND_NS
+from workers.engine.events import Bar
 
 TAPE_POINTS: Final = 8192
 
@@ -84,10 +85,12 @@ def curve_of(described: Mapping[str, Any]) -> VolumeCurve:
 class Tape:
     """What was seen to trade, by time. Of more than ``TAPE_POINTS`` trades the oldest are only known in sum."""
 
-    __slots__ = ("_forgotten", "_sums", "_times", "bars_until", "by_trades", "total")
+    __slots__ = ("_forgotten", "_sums", "_times", "bars_until", "by_trades", "total", "turnover")
 
     def __init__(self, now: int) -> None:
         self.total = 0
+        self.turnover = 0
+        """Ticks x lots of what traded."""
         self.by_trades = False
         """Single trades are told, so that the volume of bars must not be counted again."""
         self.bars_until = now
@@ -96,9 +99,10 @@ class Tape:
         self._times: list[int] = []
         self._sums: list[int] = []
 
-    def add(self, ts: int, lots: int) -> None:
+    def add(self, ts: int, lots: int, price: int = 0) -> None:
         """``lots`` traded at ``ts``, which is not before the last."""
         self.total += lots
+        self.turnover += lots * price
         times = self._times
         if times and ts <= times[-1]:
             self._sums[-1] = self.total
@@ -110,11 +114,11 @@ class Tape:
             self._forgotten = self._sums[half - 1]
             del times[:half], self._sums[:half]
 
-    def add_bar(self, now: int, start: int, end: int, lots: int) -> None:
+    def add_bar(self, now: int, bar: Bar) -> None:
         """A bar closed at ``now``, of a market whose single trades are not told."""
-        if not self.by_trades and start >= self.bars_until:
-            self.bars_until = end
-            self.add(now, lots)
+        if not self.by_trades and bar.start >= self.bars_until:
+            self.bars_until = bar.ts_event
+            self.add(now, bar.volume, bar.close)
 
     def until(self, ts: int) -> int:
         """Lots seen up to ``ts``; of a time that is forgotten, what was seen until the oldest that is known."""

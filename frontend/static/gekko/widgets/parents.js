@@ -115,7 +115,7 @@ function end(row) {
 function submit() {
   ask({
     title: "New parent order",
-    what: "Worked by child orders through the risk gate. Parameters are described in the guide to execution.",
+    what: "Worked by child orders through the risk gate. Parameters are described in the guide to parent orders.",
     fields: [
       { name: "symbol", label: "Symbol" },
       { name: "side", label: "Buy or sell", value: "buy" },
