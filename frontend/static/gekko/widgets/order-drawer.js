@@ -135,6 +135,11 @@ function orderFacts(row, trace) {
   return facts([
     ["Type", `${words(row.order_type)} ${row.tif}${row.reduce_only ? ", reduce only" : ""}`],
     ["Limit price", row.price === null ? "" : priceOf(row.price, row.symbol).trim()],
+    ["Waits for", row.trigger_price === null ? "" : priceOf(row.trigger_price, row.symbol).trim()],
+    ["Emulated", row.emulated_why],
+    ["Released by", row.origin],
+    ["In place of", row.replaces],
+    ["Ends at", row.expires_at ? `${dateTime(row.expires_at)} UTC` : ""],
     ["Average price", row.average_price === null ? "" : average(row.average_price)],
     ["Market price then", row.reference_price === null ? "" : priceOf(row.reference_price, row.symbol).trim()],
     ["Run", runLink(row)],
