@@ -256,7 +256,7 @@ class Reference:
                 (
                     (o.lots - o.filled)
                     * Fraction(ITEMS[o.symbol].lot)
-                    * (o.price * CENT if o.side is Side.BUY else max(o.price * CENT, self.mark(o.symbol)))
+                    * (o.price * CENT if o.side is Side.BUY else max(o.price, o.reference) * CENT)
                     for o in self.open(members)
                 ),
                 Fraction(0),

@@ -12,6 +12,7 @@ from workers.engine.config import KernelConfig
 from workers.engine.events import Bar, OverridesActivated, ScopesMarked, ScopeStateChanged, Trade
 from workers.engine.execution.conditional_types import Conditional
 from workers.engine.execution.orders import Order
+from workers.engine.execution.parent import Parent
 from workers.engine.kernel_life import KernelLife
 from workers.engine.ports import Clock, Effects
 from workers.engine.risk.optional_limits import OptionalLimits
@@ -72,7 +73,11 @@ class KernelGate(KernelLife):
         for order in self.books.open_orders():
             if selection.takes(self._place_of(order), order.side, order.client_id):
                 self._desk.request_cancel(order, f"{reason} ({by})")
-                ended.add(order.conditional_id)
+                ended.update((order.conditional_id, order.parent_id))
+        for parent in tuple(self.books.working.values()):
+            # A parent that loses a child would send the next one.
+            if parent.parent_id in ended or selection.takes(self._place_of(parent), parent.side, parent.parent_id):
+                self._desk.cancel_parent(parent.parent_id, f"{reason} ({by})")
         for held in self._desk.conditionals.live():
             # What released a cancelled order must not release it again.
             if held.client_id in ended or selection.takes(self._place_of(held), held.side, held.client_id):
@@ -105,7 +110,7 @@ class KernelGate(KernelLife):
         scope = parse_scope(name)
         return scope.kind is not ScopeKind.INSTRUMENT or scope.name in self.books.lines
 
-    def _place_of(self, order: Order | Conditional) -> Place:
+    def _place_of(self, order: Order | Conditional | Parent) -> Place:
         risk = self._desk.risk
         strategy = risk.ledger.runs.get(order.run_id, "")
         optional = risk.limits.optional if risk.limits is not None else None
@@ -120,6 +125,9 @@ class KernelGate(KernelLife):
             for order in self.books.open_orders():
                 if covers(scope, self._place_of(order)):
                     desk.request_cancel(order, f"{name} halted: {reason}")
+            for parent in tuple(self.books.working.values()):
+                if covers(scope, self._place_of(parent)):
+                    desk.cancel_parent(parent.parent_id, f"{name} halted: {reason}")
             for held in desk.conditionals.live():
                 if covers(scope, self._place_of(held)):
                     desk.cancel(held.client_id, f"{name} halted: {reason}")
@@ -148,11 +156,11 @@ class KernelGate(KernelLife):
         if optional is None:
             return
         for bound in optional.losses:
-            profit = scope_profit(risk, optional, bound)
+            profit = scope_profit(risk, bound)
             if profit is None:
                 continue
             risk.ledger.follow(bound, profit, now)
-            name, lost = str(bound.scope), loss_of(risk, optional, bound, now)
+            name, lost = bound.name, loss_of(risk, bound, now)
             if lost and name not in self._lost_scopes and name not in risk.ledger.halts:
                 self._record_scope_marks(optional)
                 self._change_scope(name, halted=True, reason=f"{lost} limit reached", by="risk", version=0)
@@ -161,9 +169,9 @@ class KernelGate(KernelLife):
     def _record_scope_marks(self, optional: OptionalLimits) -> None:
         risk, marks = self._desk.risk, dict[str, tuple[int, int, int]]()
         for bound in optional.losses:
-            held, profit = risk.ledger.marks.get(str(bound.scope)), scope_profit(risk, optional, bound)
+            held, profit = risk.ledger.marks.get(bound.name), scope_profit(risk, bound)
             if held is not None and profit is not None:
-                marks[str(bound.scope)] = (profit, held.peak, held.day_start)
+                marks[bound.name] = (profit, held.peak, held.day_start)
         if marks:
             self._desk.record(ScopesMarked(ts=self._desk.now, marks=marks))
 

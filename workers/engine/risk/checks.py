@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workers.engine.accounting.line import Line
 from workers.engine.market_state import MarketState
-from workers.engine.risk.optional_limits import BPS, LEVERAGE_SCALE, OptionalLimits
+from workers.engine.risk.optional_limits import BPS, LEVERAGE_SCALE, OptionalLimits, ScopeLimits
 from workers.engine.risk.overrides import Hit
-from workers.engine.risk.scope_checks import check_scope, open_notional
+from workers.engine.risk.scope_checks import check_scope
 from workers.engine.risk.scopes import ACCOUNT, HALT_REASONS, Place, covers, desks_of
 from workers.engine.vocabulary import OrderType, Reason, Side
 
@@ -28,6 +28,8 @@ class Proposal(NamedTuple):
     order: OrderRequest
     market: MarketState
     place: Place
+    scopes: tuple[ScopeLimits, ...]
+    """Scopes with limits that the order belongs to."""
     reduces: bool
     notional: int
     now: int
@@ -45,12 +47,23 @@ class Proposal(NamedTuple):
 
 def place_of(order: OrderRequest, line: Line, state: RiskState) -> Place:
     """Where the order belongs."""
+    return belonging(order, line, state)[0]
+
+
+def belonging(order: OrderRequest, line: Line, state: RiskState) -> tuple[Place, tuple[ScopeLimits, ...]]:
+    """Where the order belongs, and the scopes that bound it."""
     run = state.books.run
     run_id = order.run_id if order.run_id is not None else (run.run_id if run is not None else "")
-    strategy = state.ledger.runs.get(run_id, "")
-    optional = state.limits.optional if state.limits is not None else None
-    desks = desks_of(strategy, optional.desks) if optional is not None and optional.desks else frozenset[str]()
-    return Place(strategy, desks, line.instrument.venue, order.symbol)
+    key = (state.ledger.runs.get(run_id, ""), order.symbol)
+    found = state.belongings.get(key)
+    if found is None:
+        optional = state.limits.optional if state.limits is not None else None
+        desks = desks_of(key[0], optional.desks) if optional is not None else frozenset[str]()
+        place = Place(key[0], desks, line.instrument.venue, order.symbol)
+        bounds = optional.scopes if optional is not None else ()
+        found = (place, tuple(bound for bound in bounds if covers(bound.scope, place)))
+        state.belongings[key] = found
+    return found
 
 
 def check_halts(place: Place, state: RiskState, found: list[Reason]) -> None:
@@ -78,9 +91,8 @@ def check_optional(p: Proposal, state: RiskState, limits: OptionalLimits) -> Non
         _check_exposure(p, state, limits)
     if not p.reduces:
         _check_entry(p, state, limits)
-    for bound in limits.scopes:
-        if covers(bound.scope, p.place):
-            check_scope(p, state, limits, bound)
+    for bound in p.scopes:
+        check_scope(p, state, bound)
 
 
 # -- the order itself
@@ -158,8 +170,7 @@ def _check_volume(p: Proposal, state: RiskState, limits: OptionalLimits) -> None
 
 
 def _check_exposure(p: Proposal, state: RiskState, limits: OptionalLimits) -> None:
-    symbol, instrument = p.order.symbol, p.market.line.instrument
-    gross = state.valuation.gross - p.before + p.after
+    symbol, gross = p.order.symbol, state.valuation.gross - p.before + p.after
     if limits.leverage is not None or limits.max_concentration_bps is not None:
         equity = state.valuation.equity
         if limits.leverage is not None and gross * LEVERAGE_SCALE > limits.leverage * equity:
@@ -168,18 +179,23 @@ def _check_exposure(p: Proposal, state: RiskState, limits: OptionalLimits) -> No
             p.hits.append(
                 Hit(Reason.CONCENTRATION_ABOVE_LIMIT, f"instrument:{symbol}", _share(p.after, equity)),
             )
-    if limits.max_net is not None:
+    # Net exposure is never above gross: only a book near its limit needs the sum.
+    if limits.max_net is not None and gross > limits.max_net:
         _check_net(p, state, limits.max_net)
+    _check_parts(p, state, limits, gross)
+
+
+def _check_parts(p: Proposal, state: RiskState, limits: OptionalLimits, gross: int) -> None:
+    """The base asset's and the venue's part of the exposure, summed only where all of it would be too much."""
+    instrument, lines = p.market.line.instrument, state.books.lines.values()
     bound = limits.currencies.get(instrument.base)
-    if bound is not None:
-        value = sum(worst_of(line, p) for line in state.books.lines.values() if line.instrument.base == instrument.base)
+    if bound is not None and gross > bound:
+        value = sum(worst_of(line, p) for line in lines if line.instrument.base == instrument.base)
         if value > bound:
             p.hits.append(Hit(Reason.CURRENCY_EXPOSURE_ABOVE_LIMIT, ACCOUNT, value))
     bound = limits.venues.get(instrument.venue)
-    if bound is not None:
-        value = sum(
-            worst_of(line, p) for line in state.books.lines.values() if line.instrument.venue == instrument.venue
-        )
+    if bound is not None and gross > bound:
+        value = sum(worst_of(line, p) for line in lines if line.instrument.venue == instrument.venue)
         if value > bound:
             p.hits.append(Hit(Reason.VENUE_EXPOSURE_ABOVE_LIMIT, f"venue:{instrument.venue}", value))
 
@@ -216,15 +232,20 @@ def _check_var(p: Proposal, state: RiskState, limits: OptionalLimits, bound: int
     if snapshot is None or not 0 <= p.now - snapshot.as_of <= limits.var_max_age_ns:
         p.found.append(Reason.VAR_SNAPSHOT_STALE)
         return
-    values = {line.symbol: float(_signed_worst(line)) for line in state.books.lines.values() if line.worst}
+    # The limit's own confidence and horizon: the deviation grows with the root of time.
+    factor = limits.var_z * math.sqrt(limits.var_horizon_ns / snapshot.horizon_ns)
+    lines = state.books.lines
+    if snapshot.covers_all(lines) and factor * snapshot.widest * (state.valuation.gross - p.before + p.after) <= bound:
+        # No book of this gross exposure can be above the limit, however it is made up.
+        return
+    values = {line.symbol: float(_signed_worst(line)) for line in lines.values() if line.worst}
     before = snapshot.deviation(values)
     values[p.order.symbol] = float((p.up if p.up >= -p.down else p.down) * p.per_atom)
     after = snapshot.deviation(values)
     if before is None or after is None:
         p.found.append(Reason.VAR_SNAPSHOT_STALE)
         return
-    # The limit's own confidence and horizon: the deviation grows with the root of time.
-    value = limits.var_z * math.sqrt(limits.var_horizon_ns / snapshot.horizon_ns) * after
+    value = factor * after
     if value > bound and after > before:
         p.hits.append(Hit(Reason.VAR_ABOVE_LIMIT, ACCOUNT, math.ceil(value)))
 
@@ -244,6 +265,6 @@ def _check_day(p: Proposal, state: RiskState, limits: OptionalLimits) -> None:
     if limits.max_orders_per_day is not None and orders + 1 > limits.max_orders_per_day:
         p.hits.append(Hit(Reason.ORDERS_PER_DAY_ABOVE_LIMIT, ACCOUNT, orders + 1))
     if limits.max_turnover_per_day is not None:
-        value = turnover + p.notional + open_notional(state, None)
+        value = turnover + p.notional + state.ledger.total.open_value
         if value > limits.max_turnover_per_day:
             p.hits.append(Hit(Reason.TURNOVER_ABOVE_LIMIT, ACCOUNT, value))

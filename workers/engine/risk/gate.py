@@ -21,11 +21,12 @@ from workers.engine.accounting.line import MARKET_ORDER_MARGIN_BPS
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.events import ConditionalAccepted, Forecast, OrderIntended
 from workers.engine.market_state import MarketState
-from workers.engine.risk.checks import Proposal, check_halts, check_optional, place_of
+from workers.engine.risk.checks import Proposal, belonging, check_halts, check_optional, place_of
 from workers.engine.risk.ledger import RiskLedger
 from workers.engine.risk.limits import COLLAR_SCALE, Limits
+from workers.engine.risk.optional_limits import ScopeLimits
 from workers.engine.risk.overrides import Hit, Override, excused
-from workers.engine.risk.scopes import ACCOUNT
+from workers.engine.risk.scopes import ACCOUNT, Place
 from workers.engine.risk.var_snapshot import VarSnapshot
 from workers.engine.risk.volume import VolumeWindow
 from workers.engine.vocabulary import FeedState, OrderType, Reason, Side, TimeInForce, TradingState
@@ -73,6 +74,7 @@ class RiskState:
     """Everything the gate looks at. ``note`` rebuilds the throttles after a restart."""
 
     __slots__ = (
+        "belongings",
         "books",
         "follows_bars",
         "follows_losses",
@@ -100,6 +102,8 @@ class RiskState:
         self.var: VarSnapshot | None = None
         self.var_given = False
         """True once somebody else estimates the covariance: from then on it is not made from closes here."""
+        self.belongings: dict[tuple[str, str], tuple[Place, tuple[ScopeLimits, ...]]] = {}
+        """Where orders of a strategy in an instrument belong, and the scopes that bound them; made when first asked."""
         self.follows_bars = self.follows_losses = self.follows_volume = False
         """What the limits in force need to be told, so that nobody else pays for it."""
         self.volumes: dict[str, VolumeWindow] = {}
@@ -119,6 +123,8 @@ class RiskState:
         self.follows_volume = optional is not None and optional.wants_volume
         self.follows_bars = self.follows_volume or (optional is not None and optional.max_var is not None)
         self.follows_losses = optional is not None and bool(optional.losses)
+        self.ledger.follow_open(wanted=optional is not None)
+        self.belongings.clear()
 
     def traded(self, symbol: str, ts: int, lots: int) -> None:
         """``lots`` of ``symbol`` traded in the market at ``ts``."""
@@ -171,8 +177,8 @@ def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Ve
         if not reduces:
             _check_entry(order, state, limits, now, found)
         if limits.optional is not None:
-            place = place_of(order, market.line, state)
-            proposal = Proposal(order, market, place, reduces, notional, now, *exposure, found, hits)
+            place, scopes = belonging(order, market.line, state)
+            proposal = Proposal(order, market, place, scopes, reduces, notional, now, *exposure, found, hits)
             check_optional(proposal, state, limits.optional)
         if hits:
             _weigh(hits, order, market, state, now=now, found=found, inputs=inputs)

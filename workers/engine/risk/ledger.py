@@ -8,15 +8,16 @@ orders, halted scopes, and high-water mark and day's start of scopes whose loss 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, NamedTuple
 
 from workers.engine import events as e
 from workers.engine.accounting.books import Books
 from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
+from workers.engine.execution.orders import Order
 from workers.engine.instruments import MONEY_PER_ATOM
-from workers.engine.risk.optional_limits import OptionalLimits, ScopeLimits
+from workers.engine.risk.optional_limits import ScopeLimits
 from workers.engine.risk.scopes import Scope, ScopeKind, parse_scope
 from workers.engine.risk.volume import VolumeWindow
 from workers.engine.vocabulary import Side
@@ -28,17 +29,27 @@ REMEMBERED_TIMES: Final = 1000
 class StrategyUse:
     """One strategy's own part of the account."""
 
-    __slots__ = ("atoms", "cash", "day", "orders", "times", "turnover")
+    __slots__ = ("atoms", "buying", "cash", "day", "open_count", "open_value", "orders", "selling", "times", "turnover")
 
     def __init__(self) -> None:
         self.atoms: dict[str, int] = {}
-        """Atoms bought less sold, by symbol."""
+        """Atoms bought less sold, by symbol; every symbol with an open order has an entry."""
         self.cash = 0
         """Money units received less paid, fees included: with the worth of ``atoms`` it is the profit."""
         self.day = 0
         self.orders = 0
         self.turnover = 0
         self.times: deque[int] = deque(maxlen=REMEMBERED_TIMES)
+        self.forget_open()
+
+    def forget_open(self) -> None:
+        """Count no open order."""
+        self.buying: dict[str, int] = {}
+        """Atoms that open buys may still buy, by symbol."""
+        self.selling: dict[str, int] = {}
+        self.open_count = 0
+        self.open_value = 0
+        """Money units that open orders may still trade for: at their limit, or the price that they were judged by."""
 
     def roll(self, day: int) -> None:
         """Begin a UTC day with nothing counted."""
@@ -72,7 +83,9 @@ class RiskLedger:
     __slots__ = (
         "_books",
         "_by_run",
+        "_counted",
         "_counts_volume",
+        "_follows_open",
         "halts",
         "marks",
         "own_volume",
@@ -85,6 +98,9 @@ class RiskLedger:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._counted: dict[str, int] = {}
+        """Lots counted of each open order."""
+        self._follows_open = False
         self._by_run: dict[str, StrategyUse] = {}
         self._counts_volume = False
         self.runs: dict[str, str] = {}
@@ -112,11 +128,57 @@ class RiskLedger:
             self.strategies[strategy] = found = StrategyUse()
         return found
 
+    def follow_open(self, *, wanted: bool) -> None:
+        """Begin or end to keep open orders by strategy, as the limits in force need it."""
+        self._follows_open = wanted
+        self._counted.clear()
+        for use in (self.total, *self.strategies.values()):
+            use.forget_open()
+        if wanted:
+            for line in self._books.lines.values():
+                for order in line.open.values():
+                    self._count(order)
+
+    def _count(self, order: Order) -> None:
+        """Bring what is kept of the order in step with the books."""
+        line, left = self._books.lines[order.symbol], order.counted
+        known = self._counted.get(order.client_id)
+        if known == left or (known is None and not order.open):
+            return
+        change, opened = left - (known or 0), order.open - (known is not None)
+        if order.open:
+            self._counted[order.client_id] = left
+        else:
+            del self._counted[order.client_id]
+        price = order.price or order.reference
+        if order.side is Side.SELL:
+            price = max(price, order.reference)
+        value, use = change * price * line.lot_value, self._by_run.get(order.run_id) or self.use("")
+        side = use.buying if order.side is Side.BUY else use.selling
+        use.atoms.setdefault(order.symbol, 0)
+        side[order.symbol] = side.get(order.symbol, 0) + change * line.lot_atoms
+        for counted in (use, self.total):
+            counted.open_count += opened
+            counted.open_value += value
+
+    def _reported(self, event: Any) -> None:
+        if self._follows_open:
+            order = self._books.orders.get(event.client_id)
+            if order is not None:
+                self._count(order)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types: equal for equal histories."""
         return {
             "strategies": {
-                name: (dict(sorted(use.atoms.items())), use.cash, use.day, use.orders, use.turnover, list(use.times))
+                name: (
+                    {s: n for s, n in sorted(use.atoms.items()) if n},
+                    use.cash,
+                    use.day,
+                    use.orders,
+                    use.turnover,
+                    list(use.times),
+                )
                 for name, use in sorted(self.strategies.items())
             },
             "total": (self.total.day, self.total.orders, self.total.turnover),
@@ -126,14 +188,6 @@ class RiskLedger:
         }
 
     # -- reading
-
-    def members(self, scope: Scope, optional: OptionalLimits) -> Collection[str] | None:
-        """Strategies of a desk or strategy scope; None where a scope is not made of strategies."""
-        if scope.kind is ScopeKind.STRATEGY:
-            return (scope.name,)
-        if scope.kind is ScopeKind.DESK:
-            return optional.desks.get(scope.name, ())
-        return None
 
     def profit(self, strategies: Iterable[str]) -> int:
         """Money units that these strategies have made, at the newest marks."""
@@ -162,7 +216,7 @@ class RiskLedger:
 
     def follow(self, bound: ScopeLimits, profit: int, now: int) -> LossMark:
         """Move the scope's high-water mark and day; the first look of a UTC day sets what the day counts from."""
-        name, day = str(bound.scope), now // DAY_NS
+        name, day = bound.name, now // DAY_NS
         held = self.marks.get(name)
         if held is None:
             held = LossMark(max(profit, 0), profit, day)
@@ -197,6 +251,8 @@ class RiskLedger:
         if day != total.day:
             total.roll(day)
         total.orders += 1
+        if self._follows_open:
+            self._reported(event)
 
     def _filled(self, event: e.OrderFilled) -> None:
         line = self._books.lines.get(event.symbol)
@@ -223,6 +279,8 @@ class RiskLedger:
             total.roll(day)
         use.turnover += notional
         total.turnover += notional
+        if self._follows_open and order is not None:
+            self._count(order)
         if self._counts_volume:
             self._count_volume(event)
 
@@ -265,6 +323,11 @@ class RiskLedger:
         e.RunStopped: _run_stopped,
         e.OrderIntended: _intended,
         e.OrderFilled: _filled,
+        e.OrderAccepted: _reported,
+        e.OrderRejected: _reported,
+        e.OrderNotSent: _reported,
+        e.OrderUnknown: _reported,
+        e.OrderEnded: _reported,
         e.ScopeStateChanged: _scope_changed,
         e.ScopesMarked: _marked,
     }

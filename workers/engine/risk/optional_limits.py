@@ -38,6 +38,10 @@ class ScopeLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one scope; None where there is none. Money in money units."""
 
     scope: Scope
+    name: str
+    """The scope as text."""
+    members: frozenset[str] | None = None
+    """Strategies of a desk or strategy scope; None where a scope is not made of strategies."""
     max_order_notional: int | None = None
     max_gross: int | None = None
     max_open_orders: int | None = None
@@ -164,10 +168,11 @@ def parse_optional(limits: Mapping[str, Any], quote: str) -> OptionalLimits | No
         entries = table(limits, field) if field in limits else {}
         found[name] = {key: money_units(value, f"{field}.{key}", quote) for key, value in entries.items()}
     if "desks" in limits:
-        desks = table(limits, "desks").items()
-        found["desks"] = {desk: names(members, f"desks.{desk}", "strategies") for desk, members in desks}
+        listed = table(limits, "desks").items()
+        found["desks"] = {desk: names(members, f"desks.{desk}", "strategies") for desk, members in listed}
     scopes = table(limits, "scopes") if "scopes" in limits else {}
-    found["scopes"] = tuple(_scope(name, fields, quote) for name, fields in sorted(scopes.items()))
+    desks = found.get("desks", {})
+    found["scopes"] = tuple(_scope(name, fields, quote, desks) for name, fields in sorted(scopes.items()))
     found["losses"] = tuple(
         bound for bound in found["scopes"] if bound.max_daily_loss is not None or bound.max_drawdown is not None
     )
@@ -178,7 +183,7 @@ def parse_optional(limits: Mapping[str, Any], quote: str) -> OptionalLimits | No
     return OptionalLimits(**found)
 
 
-def _scope(name: str, fields: Any, quote: str) -> ScopeLimits:
+def _scope(name: str, fields: Any, quote: str, desks: Mapping[str, frozenset[str]]) -> ScopeLimits:
     place = f"scopes.{name}"
     try:
         scope = parse_scope(name, SCOPED)
@@ -199,4 +204,7 @@ def _scope(name: str, fields: Any, quote: str) -> ScopeLimits:
         if field in fields
     }
     found |= {field: integer(fields[field], f"{place}.{field}") for field in _SCOPE_COUNTS if field in fields}
-    return ScopeLimits(scope=scope, **found)
+    members = desks.get(scope.name, frozenset()) if scope.kind is ScopeKind.DESK else None
+    if scope.kind is ScopeKind.STRATEGY:
+        members = frozenset({scope.name})
+    return ScopeLimits(scope=scope, name=name, members=members, **found)

@@ -55,6 +55,19 @@ class VarSnapshot(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         }
 
     @cached_property
+    def widest(self) -> float:
+        """The largest standard deviation of a return here: that of a book is at most this times its gross value."""
+        return math.sqrt(max((row[i] for i, row in enumerate(self.covariance)), default=0.0))
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.symbols)
+
+    def covers_all(self, symbols: Mapping[str, object]) -> bool:
+        """True when every one of ``symbols`` has a covariance here."""
+        return symbols.keys() <= self._known
+
+    @cached_property
     def z(self) -> float:
         """Normal quantile of the confidence."""
         return NormalDist().inv_cdf(self.confidence)
