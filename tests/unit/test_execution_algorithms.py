@@ -20,6 +20,7 @@ from workers.engine.execution.impact import adapted, expected_cost, held, holdin
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, is_parent_id
 from workers.engine.execution.progress import pressure
 from workers.engine.execution.volume import TAPE_POINTS, Tape, Variance, VolumeCurve, learn
+from workers.engine.risk.scopes import Selection
 from workers.engine.vocabulary import FeedState, Side, TimeInForce, TradingState
 
 MINUTE_NS = 60 * SECOND_NS
@@ -399,3 +400,19 @@ def test_the_history_of_the_host_makes_the_curve_of_a_vwap() -> None:
     assert parent.filled == pytest.approx(3076, abs=6)
     bench.run(11)
     assert parent.status is ParentStatus.FILLED
+
+
+def test_a_halt_of_a_scope_and_a_cancel_of_a_part_end_the_parents_in_it() -> None:
+    bench = Bench()
+    kernel, rig = bench.rig.kernel, bench.rig
+    buying = bench.start("twap", 30_000, 60, slices=3)
+    rig.report(e.BalanceAdopted(ts=rig.now, asset="BTC", total=10**11))
+    selling = bench.start("twap", 30_000, 60, slices=3, side=Side.SELL)
+    rig.take(kernel.cancel_some(rig.now, selection=Selection(side=Side.SELL), reason="no sells", by="ann"))
+    assert (buying.status, selling.status) == (ParentStatus.ACTIVE, ParentStatus.CANCELLING)
+    wanted = {"scope": "instrument:BTCUSDT", "halted": True, "reason": "odd prices", "by": "ann", "version": 1}
+    rig.take(kernel.set_scopes(rig.now, [wanted]))
+    assert buying.status is ParentStatus.CANCELLING
+    bench.answer(1)
+    assert (buying.status, buying.detail) == (ParentStatus.CANCELED, "instrument:BTCUSDT halted: odd prices")
+    rig.check_replay()
