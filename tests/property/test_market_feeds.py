@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.market_events import START, top, trade
+from tests.support.market_events import START, delta, snapshot, top, trade
 from workers.engine.market.anomaly import SizeConfig, SizeFilter
-from workers.engine.market.checksum import decimal_text, kraken_checksum, okx_checksum
+from workers.engine.market.book import OrderBook
+from workers.engine.market.checksum import decimal_text, kraken_book_checksum, kraken_checksum, okx_checksum
 from workers.engine.market.dedup import SeenTrades
 from workers.engine.market.quality import Anomaly, QualityConfig, QualityGate
 from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
@@ -144,6 +145,31 @@ def test_the_example_of_krakens_own_guide() -> None:
     assert kraken_checksum(KRAKEN_BIDS, KRAKEN_ASKS) == 3310070434
     deeper = ([*KRAKEN_BIDS, ("1.0", "1.0")], [*KRAKEN_ASKS, ("99999.0", "1.0")])
     assert kraken_checksum(*deeper) == 3310070434
+
+
+def kraken_book() -> OrderBook:
+    sides = [
+        [(int(p.replace(".", "")), int(q.replace(".", ""))) for p, q in side] for side in (KRAKEN_BIDS, KRAKEN_ASKS)
+    ]
+    book = OrderBook()
+    book.load(snapshot(1, bids=tuple(sides[0]), asks=tuple(sides[1])))
+    return book
+
+
+@QUICK
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(1, 10**9)), min_size=1, max_size=8))
+def test_a_book_that_missed_an_update_differs_from_the_venues_checksum(updates: list[tuple[bool, int, int]]) -> None:
+    ours, theirs = kraken_book(), kraken_book()
+    assert kraken_book_checksum(ours, 1, 8) == 3310070434
+    for number, (is_bid, place, quantity) in enumerate(updates, 2):
+        side = (ours.bids if is_bid else ours.asks).top(10)
+        change = ((side[place][0], quantity),)
+        one = delta(number, number, bids=change if is_bid else (), asks=() if is_bid else change)
+        theirs.apply(one)
+        if number == len(updates) + 1 and side[place][1] != quantity:
+            assert kraken_book_checksum(ours, 1, 8) != kraken_book_checksum(theirs, 1, 8)
+        ours.apply(one)
+        assert kraken_book_checksum(ours, 1, 8) == kraken_book_checksum(theirs, 1, 8)
 
 
 def test_okx_interleaves_sides_of_different_length_and_is_signed() -> None:

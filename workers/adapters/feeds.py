@@ -26,7 +26,7 @@ from workers.adapters.rest_reader import RestError, RestReader
 from workers.adapters.stream_client import FeedDecoder, StreamClient, StreamConfig, Subscription
 from workers.engine.instruments import GridError, Instrument
 from workers.engine.market.reconnect import ReconnectConfig
-from workers.engine.market.venues import VenueRules, rules_of
+from workers.engine.market.venues import Feature, VenueRules, rules_of
 
 BINANCE_LIKE: Final = ("paper", "binanceus")
 STREAMED: Final = (*BINANCE_LIKE, "coinbase", "coinbaseexchange", "oanda")
@@ -108,73 +108,101 @@ def _oanda_instruments(raw: bytes, symbols: Sequence[str]) -> dict[str, Instrume
     return {name: instrument_of(found[name], venue="oanda") for name in symbols or found}
 
 
+class Handlers(NamedTuple):
+    """Whom a feed tells what: events, refused frames, and every frame before it is decoded."""
+
+    on_event: EventHandler
+    wants_snapshot: Callable[[str], bool]
+    on_refused: Callable[[FrameError], None]
+    tee: Tee | None = None
+    clock_ns: Callable[[], int] = time.time_ns
+
+
 def open_feed(
     venue: str,
     instruments: Sequence[Instrument],
     where: Endpoints,
+    handlers: Handlers,
     *,
     access: Access = PUBLIC,
-    on_event: EventHandler,
-    wants_snapshot: Callable[[str], bool],
-    on_refused: Callable[[FrameError], None],
-    tee: Tee | None = None,
     poll: bool = False,
-    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Feed:
     """A client for the venue's own protocol and rules. Raises FeedProblem for a venue that has none here.
 
     With ``poll`` best prices and trades are asked for by REST while the stream is away (see ``polling``).
     """
-    rules = rules_of(venue)
-    symbols = [one.symbol for one in instruments]
-    rest, fallback = None, None
-    if poll and venue != "oanda":
-        rest = RestReader(where.rest, weight_limit=rules.rate.limit // 2, window_s=rules.rate.window_s)
-        fallback = Poller(symbols, fetch_of(venue, rest, instruments, clock_ns), venue=venue)
-    if venue in BINANCE_LIKE:
-        config = ClientConfig(
-            stream_url=where.stream,
-            rest_url=where.rest,
-            session_status=venue == "paper",
-            max_age_s=rules.reconnect_after_s,
-            weight_limit=rules.rate.limit * 8 // 10,
-        )
-        client = MarketClient(
-            instruments,
-            config,
-            on_event=on_event,
-            wants_snapshot=wants_snapshot,
-            on_refused=on_refused,
-            tee=tee,
-            fallback=fallback,
-            clock_ns=clock_ns,
-        )
-        return Feed(_with(rest, client.run), client.stats, where.stream)
     if venue == "oanda":
-        prices = OandaStream(
-            access.token,
-            access.account,
-            instruments,
-            url=where.stream,
-            on_event=on_event,
-            on_refused=on_refused,
-            tee=tee,
-            clock_ns=clock_ns,
-        )
-        return Feed(prices.run, prices.stats, where.stream)
-    decoder, subscription = _coinbase(venue, instruments, symbols)
-    stream = StreamClient(
+        return _prices(instruments, where, handlers, access)
+    rules = rules_of(venue)
+    rest, fallback = None, None
+    if poll:
+        rest = RestReader(where.rest, weight_limit=rules.rate.limit // 2, window_s=rules.rate.window_s)
+        symbols = [one.symbol for one in instruments]
+        fallback = Poller(symbols, fetch_of(venue, rest, instruments, handlers.clock_ns), venue=venue)
+    make = _binance if venue in BINANCE_LIKE else _streamed
+    client = make(rules, instruments, where, handlers, fallback)
+    return Feed(_with(rest, client.run), client.stats, where.stream)
+
+
+def _binance(
+    rules: VenueRules,
+    instruments: Sequence[Instrument],
+    where: Endpoints,
+    handlers: Handlers,
+    fallback: Poller | None,
+) -> MarketClient | StreamClient:
+    config = ClientConfig(
+        stream_url=where.stream,
+        rest_url=where.rest,
+        session_status=rules.supports(Feature.SESSIONS),
+        max_age_s=rules.reconnect_after_s,
+        weight_limit=rules.rate.limit * 8 // 10,
+    )
+    return MarketClient(
+        instruments,
+        config,
+        on_event=handlers.on_event,
+        wants_snapshot=handlers.wants_snapshot,
+        on_refused=handlers.on_refused,
+        tee=handlers.tee,
+        fallback=fallback,
+        clock_ns=handlers.clock_ns,
+    )
+
+
+def _streamed(
+    rules: VenueRules,
+    instruments: Sequence[Instrument],
+    where: Endpoints,
+    handlers: Handlers,
+    fallback: Poller | None,
+) -> MarketClient | StreamClient:
+    decoder, subscription = _coinbase(rules.code, instruments, [one.symbol for one in instruments])
+    return StreamClient(
         StreamConfig(url=where.stream, patience=ReconnectConfig(max_age_s=rules.reconnect_after_s)),
         subscription,
         decoder,
-        on_event=on_event,
-        wants_snapshot=wants_snapshot,
-        on_refused=on_refused,
-        tee=tee,
+        on_event=handlers.on_event,
+        wants_snapshot=handlers.wants_snapshot,
+        on_refused=handlers.on_refused,
+        tee=handlers.tee,
         fallback=fallback,
-        clock_ns=clock_ns,
+        clock_ns=handlers.clock_ns,
     )
-    return Feed(_with(rest, stream.run), stream.stats, where.stream)
+
+
+def _prices(instruments: Sequence[Instrument], where: Endpoints, handlers: Handlers, access: Access) -> Feed:
+    stream = OandaStream(
+        access.token,
+        access.account,
+        instruments,
+        url=where.stream,
+        on_event=handlers.on_event,
+        on_refused=handlers.on_refused,
+        tee=handlers.tee,
+        clock_ns=handlers.clock_ns,
+    )
+    return Feed(stream.run, stream.stats, where.stream)
 
 
 def _with(rest: RestReader | None, run: Run) -> Run:

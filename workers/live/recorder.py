@@ -19,7 +19,7 @@ from typing import Final
 
 from workers.adapters.binance.frames import PREFIX
 from workers.adapters.binance.market_client import FrameTimes
-from workers.adapters.feeds import BINANCE_LIKE, PUBLIC, Access, Endpoints, open_feed
+from workers.adapters.feeds import BINANCE_LIKE, PUBLIC, Access, Endpoints, Handlers, open_feed
 from workers.adapters.frame_errors import FrameError
 from workers.adapters.recording import Header, RecordingWriter
 from workers.engine.events import BookSnapshot, MarketEvent
@@ -57,17 +57,14 @@ class Recorder:
         self.refused: Counter[str] = Counter()
         self.frames = 0
         self.bytes = 0
-        self.feed = open_feed(
-            venue,
-            list(instruments.values()),
-            where,
-            access=access,
+        handlers = Handlers(
             on_event=self._on_event,
             wants_snapshot=lambda symbol: symbol in self._wanted or self.views[symbol].wants_snapshot,
             on_refused=self._on_refused,
             tee=self.tee,
             clock_ns=clock_ns,
         )
+        self.feed = open_feed(venue, list(instruments.values()), where, handlers, access=access)
 
     async def run(self, seconds: float = 0.0, on_tick: Callable[[], None] | None = None) -> None:
         """Record for ``seconds``, for ever when 0; files are whole whenever this ends. Raises OSError (disk full)."""

@@ -15,6 +15,8 @@ from itertools import chain
 from typing import Final
 from zlib import crc32
 
+from workers.engine.market.book import OrderBook
+
 TextLevel = tuple[str, str]
 """(price, quantity) as the venue wrote them."""
 
@@ -26,6 +28,18 @@ def kraken_checksum(bids: Sequence[TextLevel], asks: Sequence[TextLevel]) -> int
     """Unsigned CRC32 of a book whose sides are sorted best first."""
     levels = chain(asks[:KRAKEN_LEVELS], bids[:KRAKEN_LEVELS])
     return crc32("".join(_bare(price) + _bare(quantity) for price, quantity in levels).encode())
+
+
+def kraken_book_checksum(book: OrderBook, price_decimals: int, quantity_decimals: int) -> int:
+    """The same of a book in ticks and lots of those precisions; a difference to the venue's means: fetch it afresh.
+
+    Source of the precisions: the venue's ``instrument`` channel.
+    """
+    sides = [
+        [(decimal_text(p, price_decimals), decimal_text(q, quantity_decimals)) for p, q in side.top(KRAKEN_LEVELS)]
+        for side in (book.bids, book.asks)
+    ]
+    return kraken_checksum(*sides)
 
 
 def okx_checksum(bids: Sequence[TextLevel], asks: Sequence[TextLevel]) -> int:
