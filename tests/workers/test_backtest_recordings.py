@@ -12,8 +12,9 @@ from workers.backtest import BacktestError, Delay, Latency, load_recording, run
 from workers.backtest.books import Replay
 from workers.backtest.shown import ShownBook
 from workers.engine.accounting.books import replay
-from workers.engine.events import BookDelta, BookSnapshot, MarketEvent, TopOfBook, Trade
+from workers.engine.events import BookDelta, BookSnapshot, Forecast, MarketEvent, TopOfBook, Trade
 from workers.engine.execution.matching import MatchingEngine
+from workers.engine.ports import RequestForecast
 from workers.engine.vocabulary import Side
 
 MS = 1_000_000
@@ -117,3 +118,32 @@ def test_a_recording_that_is_none_is_named(tmp_path):
     (tmp_path / "strange.bin").write_text("")
     with pytest.raises(BacktestError, match="expected a name like btcusdt_20240808"):
         load_recording(tmp_path / "strange.bin")
+
+
+def test_forecasts_are_answered_at_the_simulated_time(decoded):
+    asked: list[int] = []
+
+    def rising(request: RequestForecast, now: int) -> list[Forecast]:
+        asked.append(now)
+        assert all(len(closes) == 16 for closes in request.closes.values())
+        return [
+            Forecast(
+                forecast_id=f"{symbol}-{request.as_of}",
+                symbol=symbol,
+                model_digest="",
+                as_of=request.as_of,
+                made_at=now + 20 * MS,
+                interval_ns=request.interval_ns,
+                levels=(0.1, 0.5, 0.9),
+                quantiles=((0.0001,), (0.001,), (0.002,)),
+                confidence=0.9,
+            )
+            for symbol in request.closes
+        ]
+
+    result = run("forecast_portfolio", decoded, {"input_size": 16}, forecaster=rising)
+    assert len(asked) > 100
+    assert asked == sorted(asked)
+    assert result.fills
+    assert result.fills[0].side is Side.BUY
+    assert result.fills[0].ts >= asked[0] + 20 * MS

@@ -25,6 +25,7 @@ from workers.backtest.lookahead import check_lookahead
 from workers.backtest.result import Result
 from workers.backtest.run import make_config, run
 from workers.backtest.search import METRICS, combined, parse_space, parse_words, search, walk_forward
+from workers.backtest.simulator import Forecaster
 from workers.backtest.tearsheet import CARDS, show, tear_sheet
 from workers.engine.risk.limits import LimitsError
 from workers.engine.strategy import StrategyError
@@ -63,6 +64,7 @@ aside = Console(stderr=True)
 @click.option("--tick", default="", help="Price step, where it is not to be found in the data.")
 @click.option("--lot", default="", help="Quantity step.")
 @click.option("--limits", "limits_file", type=click.Path(exists=True, path_type=Path), help="Risk limits, JSON.")
+@click.option("--model", default="", help="Digest of a stored model, for strategies that use forecasts.")
 @click.option("--seed", default=0, show_default=True, help="Of latencies and of searches.")
 @click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="Where results are written.")
 @click.option("--walk-forward", "folds", default=0, metavar="N", help="Judge on N later parts of the data.")
@@ -94,7 +96,7 @@ def _run(asked: dict[str, Any]) -> None:
         _search(config, _bars(data), asked)
     else:
         with progress(f"{config.strategy} on {asked['data_name']}") as told:
-            result = run(config, data, progress=told)
+            result = run(config, data, forecaster=_forecaster(config), progress=told)
         _finish(result, asked)
 
 
@@ -135,6 +137,14 @@ def _figures(title: str, summary: Mapping[str, Any]) -> None:
     out.print(table)
 
 
+def _forecaster(config: BacktestConfig) -> Forecaster | None:
+    if not config.model:
+        return None
+    from workers.backtest.forecasts import forecaster_of  # noqa: PLC0415 - torch takes seconds to load
+
+    return forecaster_of(config.model)
+
+
 def config_of(asked: dict[str, Any]) -> BacktestConfig:
     """The options as a config; BacktestError names the one that does not fit."""
     median = int(asked["jitter_ms"] * MS)
@@ -152,6 +162,7 @@ def config_of(asked: dict[str, Any]) -> BacktestConfig:
         latency=Latency(feed=feed, entry=way, response=way),
         seed=asked["seed"],
         warm=asked["warm"],
+        model=asked["model"],
         limits=limits,
         interval_ns=pd.Timedelta(asked["interval"]).value if asked["interval"] else 0,
     )

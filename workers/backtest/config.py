@@ -67,6 +67,8 @@ class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the bars that are built from recorded trades, 0 for one second; bars bring their own."""
     sample_ns: int = SECOND_NS
     """Time between two samples of the valuation where quotes or books are replayed."""
+    model: str = ""
+    """Digest of the model that forecasts; forecasts of another one are not taken."""
 
     def digest(self, data: str) -> str:
         """SHA-256 over this and over ``data``, the digest of the market data."""

@@ -101,7 +101,7 @@ class Simulator:
             "release": "backtest",
             "strategy": self.config.strategy,
             "params": self.config.params,
-            "model_digest": "",
+            "model_digest": self.config.model,
             "limits_version": 1,
             "instruments": symbols,
             "interval_ns": interval_ns,
