@@ -16,6 +16,8 @@ ORDER: Final = re.compile(
     r"^(?P<symbol>[^:]+):(?P<side>buy|sell):(?P<quantity>[0-9.]+)(@(?P<price>[0-9.]+))?$", re.IGNORECASE
 )
 
+AWAY: Final = "The records cannot be read. Is 'gekko up' running?"
+
 
 @click.group()
 def risk() -> None:
@@ -28,6 +30,8 @@ def risk() -> None:
 def report(venue: str, as_json: bool) -> None:
     """Print the newest risk report; the control worker makes one a minute."""
     django.setup()
+    from django.db import Error as DatabaseError
+
     from apps.core.errors import DomainError
     from apps.trading.rows_risk import report_row
     from apps.trading.selectors_risk import latest_report
@@ -36,6 +40,8 @@ def report(venue: str, as_json: bool) -> None:
         found = report_row(latest_report(venue or _own_venue()))
     except DomainError as error:
         raise click.ClickException(error.detail) from error
+    except DatabaseError as error:
+        raise click.ClickException(f"{AWAY} {error}") from error
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -50,6 +56,8 @@ def what_if(orders: tuple[str, ...], venue: str, as_json: bool) -> None:
     """Say what ORDERS would change; nothing is sent. An order is SYMBOL:buy|sell:QUANTITY, with @PRICE for a limit."""
     proposed = [parse(text) for text in orders]
     django.setup()
+    from django.db import Error as DatabaseError
+
     from apps.core.context import service_context
     from apps.core.errors import DomainError
     from apps.trading.services.risk_what_if import what_if as ask
@@ -58,6 +66,8 @@ def what_if(orders: tuple[str, ...], venue: str, as_json: bool) -> None:
         answer = ask(service_context("command", origin="command"), venue=venue or _own_venue(), orders=proposed)
     except DomainError as error:
         raise click.ClickException(error.detail) from error
+    except DatabaseError as error:
+        raise click.ClickException(f"{AWAY} {error}") from error
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return
