@@ -6,9 +6,11 @@ for minutes and must keep nobody waiting, least of all each other: that is what 
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Final
 
 from celery import bootsteps
+from celery.signals import worker_process_init
 from django.conf import settings
 
 from controlplane.celery import app
@@ -16,6 +18,8 @@ from controlplane.observability import Heartbeat, serve
 from workers.tasks import backtest
 
 __all__ = ["BacktestWorker", "backtest"]
+
+NICENESS: Final = 10
 
 
 class BacktestWorker(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no type information
@@ -37,3 +41,9 @@ class BacktestWorker(bootsteps.StartStopStep):  # type: ignore[misc]  # celery h
 
 
 app.steps["worker"].add(BacktestWorker)
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]  # celery has no types
+def stand_back(**_: Any) -> None:
+    """A run takes what the processor has left: the trading loop on the same machine comes first."""
+    os.nice(NICENESS)
