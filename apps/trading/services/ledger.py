@@ -17,6 +17,8 @@ from workers.engine.accounting.line import Line
 from workers.engine.instruments import atoms, from_atoms, from_money, money
 
 _AMOUNTS: Final = ("quantity", "unpriced", "cost", "realised", "fees", "funding")
+_MOVING: Final = (ev.SessionOpened, ev.BalanceAdopted, ev.OrderFilled, ev.FundingSettled)
+"""Marks move value too, while something adopted has no cost."""
 _BOOKED: Final = ("position", "unpriced", "cost", "realised", "fees")
 _UNIQUE: Final = ("venue", "strategy", "symbol")
 
@@ -30,12 +32,16 @@ class Posted:
     entries: list[tuple[int, Entry]] = field(default_factory=list)
 
 
-def begin(venue: Venue, books: projection.Books, records: Sequence[ev.Record]) -> Posted:
+def begin(venue: Venue, books: projection.Books, records: Sequence[ev.Record]) -> Posted | None:
     """Load the ledger before ``books`` fold ``records`` in; settlements that were booked become known to both.
+
+    None when nothing in the batch can move value, which is most batches.
 
     A venue whose journal was projected before there was a ledger begins with an opening entry, at the number before
     the batch's first, so that its accounts agree with its positions from then on.
     """
+    if not _moves(books, records):
+        return None
     _know_settlements(venue, books, records)
     ledger = _ledger_of(books)
     posted = Posted(venue, Attribution(ledger))
@@ -45,8 +51,10 @@ def begin(venue: Venue, books: projection.Books, records: Sequence[ev.Record]) -
     return posted
 
 
-def post(posted: Posted, records: Sequence[ev.Record]) -> None:
+def post(posted: Posted | None, records: Sequence[ev.Record]) -> None:
     """Post ``records`` and save postings and attribution. LedgerError when an entry does not balance."""
+    if posted is None:
+        return
     for record in records:
         entry = posted.parts.ledger.apply(record.event)
         posted.parts.apply(record.event, entry)
@@ -58,6 +66,13 @@ def post(posted: Posted, records: Sequence[ev.Record]) -> None:
         for number, posting in enumerate(entry.postings)
     )
     _save_attribution(posted)
+
+
+def _moves(books: projection.Books, records: Sequence[ev.Record]) -> bool:
+    if any(isinstance(record.event, _MOVING) for record in records):
+        return True
+    adopted = any(held.line.unpriced for held in books.positions.values())
+    return adopted and any(isinstance(record.event, ev.Marked) for record in records)
 
 
 def _know_settlements(venue: Venue, books: projection.Books, records: Sequence[ev.Record]) -> None:
