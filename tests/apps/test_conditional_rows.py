@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from django.db import transaction
 
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
@@ -70,6 +71,19 @@ def test_a_bracket_is_listed_with_its_trigger_its_origin_and_what_is_emulated() 
     assert (row["emulated_why"], row["open"]) == ("GTD by the kernel's clock, GTC at the venue", True)
     assert row["expires_at"] is not None
     assert {order.client_id for order in selectors.orders(open_only=True)} == {dated.client_id}
+
+
+def test_any_cut_into_batches_makes_the_same_rows() -> None:
+    rig, _ = lived()
+    records = journal.records(rig.journal)  # type: ignore[arg-type]  # all are Journalled
+    found = []
+    for size in (len(records), 1, 7):
+        with transaction.atomic():
+            for start in range(0, len(records), size):
+                services.project(CTX, worker="w", records=records[start : start + size])
+            found.append([rows.order_row(order) for order in selectors.orders().order_by("client_id")])
+            transaction.set_rollback(True)
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_stop_that_is_lost_raises_and_another_one_clears() -> None:

@@ -352,6 +352,8 @@ def test_reducing_orders_together_never_exceed_the_position() -> None:
 def test_what_stops_for_a_restart_is_held_again_and_a_bracket_cut_before_its_entry_is_let_go() -> None:
     rig = start(50_000)
     one = hold(rig, stop())
+    until = rig.now + 10 * SECOND_NS
+    dated = rig.order(SYMBOL, Side.BUY, 20_000, 99_00, tif=TimeInForce.GTD, expires_at=until)
     entry = OrderRequest(symbol=SYMBOL, side=Side.BUY, lots=50_000, price=100_01, tif=TimeInForce.GTC)
     entry_id = hold(rig, Bracket(entry=entry, stop_loss=98_00, take_profit=103_00))
     assert entry_id is not None
@@ -364,6 +366,9 @@ def test_what_stops_for_a_restart_is_held_again_and_a_bracket_cut_before_its_ent
     )
     again.take(opened)
     assert held(again, one).live
+    assert not again.cancels
+    again.wait(20).take(again.kernel.on_timer(again.now))
+    assert [cancel.client_id for cancel in again.cancels] == [dated], "it ended while nobody watched"
     assert held(again, f"{entry_id}.sl").detail == "its entry came to nothing"
     again.check_replay()
 

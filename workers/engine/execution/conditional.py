@@ -243,7 +243,8 @@ class Conditionals:
                 self.end(order, ConditionalStatus.CANCELED, "the process ended while it was being taken on")
             elif order.live:
                 self._settle(order)
-        self._next_due(self._desk.now)
+        # What came to its end while nobody watched ends with the next input.
+        self.due = self._desk.now
 
     def live(self) -> list[Conditional]:
         """Everything that is held, instrument by instrument."""
