@@ -17,7 +17,7 @@ from tests.support import paper_venue
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
 from workers.adapters.coinbase.frames import AdvancedTradeDecoder
 from workers.adapters.coinbase.subscription import AdvancedTradeSubscription
-from workers.adapters.feeds import Endpoints, listed
+from workers.adapters.feeds import Endpoints, Handlers, listed, open_feed
 from workers.adapters.frame_errors import FrameError
 from workers.adapters.poll_fetch import fetch_of
 from workers.adapters.polling import Poller
@@ -245,3 +245,32 @@ async def test_the_stream_that_is_back_counts_from_its_own_beginning(fake: FakeC
             assert desk.view.top is not None
             assert desk.view.top.bid == 10_000
             assert not poller.active
+
+
+async def test_a_feed_by_its_code_follows_and_polls(fake: FakeCoinbase) -> None:
+    where = Endpoints(f"http://127.0.0.1:{fake.port}", f"ws://127.0.0.1:{fake.port}/")
+    instruments = await listed("coinbase", [PRODUCT], where)
+    view, refused = MarketView(instruments[PRODUCT]), list[FrameError]()
+
+    def take(event: MarketEvent, times: object) -> None:
+        view.on_event(event, time.time_ns())
+
+    handlers = Handlers(
+        on_event=take,
+        wants_snapshot=lambda symbol: view.wants_snapshot,
+        on_refused=refused.append,
+    )
+    feed = open_feed("coinbase", list(instruments.values()), where, handlers, poll_after_s=0.01)
+    task = asyncio.create_task(feed.run())
+    try:
+        await until(lambda: len(fake.heard) == 3)
+        await fake.update()
+        await until(lambda: view.state is FeedState.LIVE)
+        fake.refuse_streams = True
+        await fake.disconnect()
+        await until(lambda: view.top is not None and view.top.bid == 9_900)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert refused == []

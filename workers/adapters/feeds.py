@@ -125,20 +125,22 @@ def open_feed(
     handlers: Handlers,
     *,
     access: Access = PUBLIC,
-    poll: bool = False,
+    poll_after_s: float = 0.0,
 ) -> Feed:
     """A client for the venue's own protocol and rules. Raises FeedProblem for a venue that has none here.
 
-    With ``poll`` best prices and trades are asked for by REST while the stream is away (see ``polling``).
+    With ``poll_after_s`` best prices and trades are asked for by REST once the stream was away for so long (see
+    ``polling``); 0 asks never.
     """
     if venue == "oanda":
         return _prices(instruments, where, handlers, access)
     rules = rules_of(venue)
     rest, fallback = None, None
-    if poll:
+    if poll_after_s:
         rest = RestReader(where.rest, weight_limit=rules.rate.limit // 2, window_s=rules.rate.window_s)
         symbols = [one.symbol for one in instruments]
-        fallback = Poller(symbols, fetch_of(venue, rest, instruments, handlers.clock_ns), venue=venue)
+        fetch = fetch_of(venue, rest, instruments, handlers.clock_ns)
+        fallback = Poller(symbols, fetch, venue=venue, after_s=poll_after_s)
     make = _binance if venue in BINANCE_LIKE else _streamed
     client = make(rules, instruments, where, handlers, fallback)
     return Feed(_with(rest, client.run), client.stats, where.stream)
