@@ -49,7 +49,6 @@ def record_report(
     before = RiskReport.objects.filter(venue=venue, at__lt=at).order_by("-at").first()
     pnl = rules.result_since(previous_basis(venue.name), inputs, settings.step_ns)
     step = before.step_var if before is not None else None
-    limit = var_limit()
     made = RiskReport(
         venue=venue,
         at=at,
@@ -58,7 +57,7 @@ def record_report(
         var=rules.decimal_or_none(report["var"]),
         es=rules.decimal_or_none(report["es"]),
         step_var=rules.decimal_or_none(report["step_var"]),
-        var_limit=limit,
+        var_limit=var_limit(),
         gross=Decimal(report["exposure"]["gross"]),
         net=Decimal(report["exposure"]["net"]),
         equity=equity,
@@ -83,9 +82,15 @@ def record_report(
     older.filter(at__lt=at - KEPT).delete()
     if snapshot is not None:
         send_after_commit("gekko.execution.take_var", snapshot=msgspec.to_builtins(snapshot))
-    above, was = rules.is_above(made.var, limit), before is not None and rules.is_above(before.var, before.var_limit)
-    signal = rules.var_signal(venue.name, above=above, before=was, var=made.var, limit=limit)
-    if signal is not None:
-        publish_all([signal_message(ctx, venue.name, signal)])
+    _tell_of_limit(ctx, made, before)
     outbox.publish(ctx, topic="risk_report", kind="risk.reported", key=venue.name, data=report_row(made))
     return made
+
+
+def _tell_of_limit(ctx: Context, made: RiskReport, before: RiskReport | None) -> None:
+    """A report above the limit is a sighting for the incidents; the first that is not ends it."""
+    was = before is not None and rules.is_above(before.var, before.var_limit)
+    above = rules.is_above(made.var, made.var_limit)
+    signal = rules.var_signal(made.venue_id, above=above, before=was, var=made.var, limit=made.var_limit)
+    if signal is not None:
+        publish_all([signal_message(ctx, made.venue_id, signal)])
