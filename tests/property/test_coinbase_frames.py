@@ -53,7 +53,7 @@ FIELDS = (
     "asks",
     "best_bid",
 )
-KEYS = st.sampled_from((*NAMES, *FIELDS, "instrument"))
+KEYS = st.sampled_from((*NAMES, *FIELDS, "best_bid", "instrument"))
 VALUES = st.recursive(
     st.one_of(WORDS, st.integers(-5, 10**20), st.none(), st.booleans(), st.text(max_size=4)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=6)),

@@ -18,7 +18,7 @@ from tests.support.intents import intent, soon
 from workers.adapters.coinbase.order_venue import CoinbaseVenue
 from workers.adapters.coinbase.signing import KeyProblem, Signer, read_key
 from workers.adapters.fill_numbers import fill_number
-from workers.adapters.venue import OrderNotFound, Venue, VenueRejected
+from workers.adapters.venue import OrderNotFound, Venue, VenueRejected, VenueUnknown
 from workers.engine.events import OrderAccepted, OrderNotSent, OrderRejected, OrderUnknown
 from workers.engine.market.venues import Feature
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
@@ -210,6 +210,17 @@ async def test_fills_cancels_and_what_is_not_there() -> None:
                 await ask(PRODUCT, "never-sent")
         with pytest.raises(OrderNotFound):
             await venue.cancel(PRODUCT, "a")
+
+
+async def test_an_answer_that_cannot_be_read_tells_nothing() -> None:
+    async with connected() as (fake, venue):
+        await venue.submit(intent("a", PRODUCT, lots=10**8, price=10_002), soon(), Left())
+        fake.orders["order-1"]["status"] = "SOMETHING_NEW"
+        with pytest.raises(VenueUnknown, match="unreadable answer: KeyError: 'SOMETHING_NEW'"):
+            await venue.query(PRODUCT, "a")
+        del fake.orders["order-1"]["side"]
+        with pytest.raises(VenueUnknown, match="unreadable answer: ValidationError"):
+            await venue.query(PRODUCT, "a")
 
 
 def test_numbers_of_fills_grow_with_time_and_fit_63_bits() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.support import paper_venue
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
 from workers.adapters.coinbase.frames import AdvancedTradeDecoder
 from workers.adapters.feeds import Endpoints, listed
-from workers.adapters.recording import read_frames, read_header
+from workers.adapters.recording import RecordingWriter, read_frames, read_header
 from workers.adapters.store.replay import BinanceReplay, replay
 from workers.engine.events import BookDelta, BookSnapshot, MarketEvent, Trade
 from workers.engine.market.book import OrderBook
@@ -124,3 +127,19 @@ async def test_numbered_feed_replays_over_its_reconnects_and_a_new_day_begins_wi
         view.on_event(event, event.ts_recv)
     assert view.book.bids.lots == recorder.views[PRODUCT].book.bids.lots
     assert view.state is FeedState.LIVE
+
+
+async def test_a_disk_that_is_full_ends_the_recording_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: RecordingWriter, at_ns: int, raw: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with FakeCoinbase().running() as fake:
+        where = Endpoints(f"http://127.0.0.1:{fake.port}", f"ws://127.0.0.1:{fake.port}/")
+        recorder = Recorder("coinbase", await listed("coinbase", [PRODUCT], where), where, tmp_path)
+        monkeypatch.setattr(RecordingWriter, "append", full)
+        with pytest.raises(OSError, match="No space left"):
+            async with asyncio.timeout(10):
+                await recorder.run()
+    assert recorder.frames == 0

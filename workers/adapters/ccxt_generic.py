@@ -31,6 +31,7 @@ from workers.adapters.venue import (
     VenueTrade,
     VenueUnknown,
     VenueUnreachable,
+    readable,
     wire_tif,
 )
 from workers.engine.events import (
@@ -154,6 +155,7 @@ class GenericVenue:
         except ccxt.BaseError as error:
             raise meaning(error, self._rules.rate.retry_after_s) from error
 
+    @readable
     async def synchronise_clock(self) -> int:
         """Offset of the venue's clock in ms where the venue tells its time, else 0."""
         if not self._api.has.get("fetchTime"):
@@ -250,15 +252,18 @@ class GenericVenue:
             return OrderNotSent(ts=now, client_id=intent.client_id, detail=str(problem))
         return OrderUnknown(ts=now, client_id=intent.client_id, detail=str(problem))
 
+    @readable
     async def cancel(self, symbol: str, client_id: str) -> None:
         """Ask for a cancel; OrderNotFound when there is nothing to cancel."""
         await self._ask("cancel_order", await self._id_of(symbol, client_id), self._pairs[symbol])
 
+    @readable
     async def query(self, symbol: str, client_id: str) -> VenueOrder:
         """The order as the venue has it; OrderNotFound when it does not know it."""
         order_id = await self._id_of(symbol, client_id)
         return self._found(await self._ask("fetch_order", order_id, self._pairs[symbol]), symbol)
 
+    @readable
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:
         """Client id of the order that the venue numbered so; empty when it does not know it any more."""
         try:
@@ -267,6 +272,7 @@ class GenericVenue:
             return ""
         return str(answer.get("clientOrderId") or "")
 
+    @readable
     async def open_orders(self) -> list[VenueOrder]:
         """Every open order of the account in our instruments."""
         found: list[VenueOrder] = []
@@ -305,6 +311,7 @@ class GenericVenue:
             filled=filled,
         )
 
+    @readable
     async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
         """Our trades of the last seven days with a number above ``after``, oldest first."""
         since, found = self._clock() // MS - 7 * DAY_MS, dict[int, VenueTrade]()
@@ -334,6 +341,7 @@ class GenericVenue:
             ts_event=at,
         )
 
+    @readable
     async def balances(self) -> dict[str, int]:
         """Free plus used, in atoms, of every asset that the account holds or our instruments name."""
         totals = (await self._ask("fetch_balance"))["total"]

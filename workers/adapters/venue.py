@@ -12,16 +12,20 @@ data, ``workers.engine.market.venues``; an adapter carries its rules as ``rules`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from functools import wraps
+from typing import Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
 from workers.engine.events import JournalEvent, OrderIntended
-from workers.engine.instruments import Instrument
+from workers.engine.instruments import GridError, Instrument
 from workers.engine.market.venues import VenueRules
 from workers.engine.vocabulary import OrderStatus, Side, TimeInForce
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
 class Outcome(StrEnum):
@@ -165,6 +169,21 @@ class Venue(Protocol):
     async def balances(self) -> dict[str, int]:
         """Atoms of every asset that the account holds or our instruments name."""
         ...
+
+
+def readable(
+    method: Callable[Given, Coroutine[Any, Any, Answer]],
+) -> Callable[Given, Coroutine[Any, Any, Answer]]:
+    """A method of an adapter that raises nothing but VenueError: an answer that cannot be read tells nothing."""
+
+    @wraps(method)
+    async def reading(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        try:
+            return await method(*args, **kwargs)
+        except (msgspec.DecodeError, GridError, KeyError, ArithmeticError, ValueError, TypeError) as error:
+            raise VenueUnknown(f"unreadable answer: {type(error).__name__}: {error}") from error
+
+    return reading
 
 
 def wire_tif(tif: TimeInForce) -> TimeInForce:

@@ -55,6 +55,7 @@ class Recorder:
         config = ViewConfig(needs_book=rules_of(venue).supports(Feature.DEPTH))
         self.views = {symbol: MarketView(one, config) for symbol, one in instruments.items()}
         self.refused: Counter[str] = Counter()
+        self._failure: OSError | None = None
         self.frames = 0
         self.bytes = 0
         handlers = Handlers(
@@ -76,6 +77,8 @@ class Recorder:
                 await asyncio.wait({task}, timeout=min(TICK_S, max(0.0, until - loop.time())))
                 if on_tick is not None:
                     on_tick()
+                if self._failure is not None:
+                    raise self._failure
             if task.done():
                 task.result()
         finally:
@@ -91,11 +94,18 @@ class Recorder:
 
     def tee(self, at_ns: int, raw: bytes, symbol: str) -> None:
         """One frame, before it is decoded."""
+        if self._failure is not None:
+            return
         if at_ns // DAY_NS != self._day:
             self._begin_day(at_ns)
+        try:
+            self._writer(self._key(raw, symbol), at_ns).append(at_ns, raw)
+        except OSError as error:
+            # Raised here it would only end the connection, and the next one would meet the same full disk.
+            self._failure = error
+            return
         self.frames += 1
         self.bytes += len(raw)
-        self._writer(self._key(raw, symbol), at_ns).append(at_ns, raw)
 
     def close(self) -> None:
         """Write what is left and close the files."""

@@ -27,6 +27,7 @@ from workers.adapters.venue import (
     VenueRejected,
     VenueTrade,
     VenueUnknown,
+    readable,
     wire_tif,
 )
 from workers.adapters.wire_time import nanoseconds, rfc3339
@@ -142,6 +143,7 @@ class CoinbaseVenue(HttpVenue):
         message = str(body.get("message") or body.get("error_details") or body)
         return OrderNotFound(f"{code}: {message}") if status == 404 else VenueRejected(code, message)
 
+    @readable
     async def synchronise_clock(self) -> int:
         """Offset of the venue's clock against ours, in ms. Tokens are good from two minutes, so it is only told."""
         before = self._clock()
@@ -197,6 +199,7 @@ class CoinbaseVenue(HttpVenue):
             case _:
                 return {"limit_limit_gtc": {**terms, "post_only": False}}
 
+    @readable
     async def cancel(self, symbol: str, client_id: str) -> None:
         """Ask for a cancel; OrderNotFound when there is nothing to cancel."""
         order_id = await self._id_of(symbol, client_id)
@@ -208,12 +211,14 @@ class CoinbaseVenue(HttpVenue):
                 raise OrderNotFound(f"{reason}: {order_id}")
             raise VenueRejected(reason, f"cancel of {client_id}")
 
+    @readable
     async def query(self, symbol: str, client_id: str) -> VenueOrder:
         """The order as the venue has it; OrderNotFound when it does not know it."""
         order_id = await self._id_of(symbol, client_id)
         raw = await self._ask("GET", f"{BASE}/orders/historical/{order_id}")
         return self._order(msgspec.json.decode(raw, type=OneOrder).order)
 
+    @readable
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:  # noqa: ARG002 - the port's signature
         """Client id of the order that the venue numbered so; empty when it does not know it any more."""
         try:
@@ -222,11 +227,13 @@ class CoinbaseVenue(HttpVenue):
             return ""
         return msgspec.json.decode(raw, type=OneOrder).order.client_order_id
 
+    @readable
     async def open_orders(self) -> list[VenueOrder]:
         """Every open order of the account in our instruments."""
         found = await self._list({"order_status": ["OPEN", "PENDING", "QUEUED", "CANCEL_QUEUED"]})
         return [self._order(one) for one in found if one.product_id in self.instruments]
 
+    @readable
     async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
         """All our trades from the millisecond of number ``after`` on, oldest first; its own is left out."""
         params: dict[str, Any] = {"product_ids": [symbol], "limit": 250}
@@ -242,6 +249,7 @@ class CoinbaseVenue(HttpVenue):
             params["cursor"] = page.cursor
         return sorted((one for one in found if one.trade_id != after), key=lambda one: one.trade_id)
 
+    @readable
     async def balances(self) -> dict[str, int]:
         """Available plus held, in atoms, of every asset that the account holds or our instruments name."""
         named = {asset for one in self.instruments.values() for asset in (one.base, one.quote)}

@@ -40,6 +40,7 @@ from workers.adapters.venue import (
     VenueRejected,
     VenueTrade,
     VenueUnknown,
+    readable,
     wire_tif,
 )
 from workers.adapters.wire_time import nanoseconds
@@ -86,6 +87,7 @@ class OandaVenue(HttpVenue):
             return OrderNotFound(f"{code}: {told.message}")
         return VenueRejected(code, told.message or code)
 
+    @readable
     async def synchronise_clock(self) -> int:
         """Always 0: OANDA tells no time of its own, and nothing that it checks depends on ours."""
         return 0
@@ -154,15 +156,18 @@ class OandaVenue(HttpVenue):
     def _price(self, intent: OrderIntended) -> str:
         return f"{self.instruments[intent.symbol].price(intent.price):f}"
 
+    @readable
     async def cancel(self, symbol: str, client_id: str) -> None:  # noqa: ARG002 - the port's signature
         """Ask for a cancel; OrderNotFound when there is nothing to cancel."""
         await self._ask("PUT", f"{self._base}/orders/{_specifier(client_id)}/cancel")
 
+    @readable
     async def query(self, symbol: str, client_id: str) -> VenueOrder:  # noqa: ARG002 - the port's signature
         """The order as the venue has it; OrderNotFound when it does not know it."""
         raw = await self._ask("GET", f"{self._base}/orders/{_specifier(client_id)}")
         return self._order(msgspec.json.decode(raw, type=OneOrder).order)
 
+    @readable
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:  # noqa: ARG002 - the port's signature
         """Client id of the order that the venue numbered so; empty when it does not know it any more."""
         try:
@@ -172,12 +177,14 @@ class OandaVenue(HttpVenue):
         found: Extensions = msgspec.json.decode(raw, type=OneOrder).order.extensions
         return found.id
 
+    @readable
     async def open_orders(self) -> list[VenueOrder]:
         """Every pending order of the account in our instruments."""
         raw = await self._ask("GET", f"{self._base}/pendingOrders")
         found = msgspec.json.decode(raw, type=Orders).orders
         return [self._order(one) for one in found if one.instrument in self.instruments]
 
+    @readable
     async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
         """All our fills with a transaction number above ``after``, oldest first."""
         found: list[VenueTrade] = []
@@ -191,6 +198,7 @@ class OandaVenue(HttpVenue):
                 return sorted(found, key=lambda one: one.trade_id)
             after = newest
 
+    @readable
     async def positions(self) -> dict[str, int]:
         """Net position of each instrument that has one, in lots; negative when short."""
         raw = await self._ask("GET", f"{self._base}/openPositions")
@@ -201,6 +209,7 @@ class OandaVenue(HttpVenue):
                 net[one.instrument] = self.instruments[one.instrument].lots(units)
         return net
 
+    @readable
     async def balances(self) -> dict[str, int]:
         """Atoms: the account's balance in its currency, and the net position of each instrument's base."""
         account = msgspec.json.decode(await self._ask("GET", f"{self._base}/summary"), type=Summary).account
