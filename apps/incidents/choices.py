@@ -16,6 +16,7 @@ class Kind(models.TextChoices):
     AUDIT_VERIFICATION_FAILED = "audit_verification_failed", "Audit trail altered"
     PROCESS_RESTARTED = "process_restarted", "Process restarted"
     DEPLOYMENT_FAILED = "deployment_failed", "Deployment failed"
+    REBALANCE_REFUSED = "rebalance_refused", "No new book found"
 
 
 class Severity(models.TextChoices):

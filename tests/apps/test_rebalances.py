@@ -16,6 +16,8 @@ from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.core.errors import Invalid
 from apps.core.models import OutboxMessage
+from apps.incidents.models import Incident
+from apps.incidents.services.consumer import handle_message
 from apps.trading import models, services
 from apps.trading.services import rebalances
 from tests.factories import journal
@@ -123,7 +125,9 @@ def test_a_conflict_keeps_the_old_book_says_why_and_asks_for_an_incident(ann: Br
     assert told["outcome"]["trades"] == []
     assert told["outcome"]["weights"] == told["outcome"]["current"]
     [signal] = OutboxMessage.objects.filter(topic="signals", key__startswith="rebalance_refused")
-    assert signal.kind == "incident.requested"
+    assert handle_message(service_context("incidents"), signal)
+    incident = Incident.objects.get(fingerprint=signal.key)
+    assert (incident.kind, incident.severity, incident.state) == ("rebalance_refused", "warning", "triggered")
     better = ask(ann, POLICY).json()["id"]
     rebalance(better)
     kinds = OutboxMessage.objects.filter(topic="signals", key=signal.key).order_by("id").values_list("kind", flat=True)
