@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend import figures
+from frontend.moments import Moment
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
@@ -72,3 +74,33 @@ def test_no_recorded_point_is_lost_or_moved(steps: list[float]) -> None:
     kept = [(time, value) for time, value in zip(times, values["Net"], strict=True) if value is not None]
     assert kept == [(moment.isoformat(), float(n)) for n, moment in enumerate(at)]
     assert times == sorted(times, key=datetime.fromisoformat)
+
+
+def moment(kind: str, second: float, until: float | None = None) -> Moment:
+    end = None if until is None else START + timedelta(seconds=until)
+    return Moment(kind, START + timedelta(seconds=second), f"{kind} at {second}", end)
+
+
+def test_what_happened_is_marked_on_the_line_and_a_halt_is_shaded() -> None:
+    beside = [moment("halt", 5, 8), moment("deployment", 6), moment("incident", -60)]
+    figure = figures.pnl(series(0, 5, 10), (), beside)
+    marked = {
+        trace["name"]: trace for trace in figure["data"] if trace["name"] in ("Halts", "Deployments", "Incidents")
+    }
+    assert set(marked) == {"Halts", "Deployments"}
+    assert marked["Halts"]["y"] == [figure["data"][0]["y"][1]]
+    shades = [shape for shape in figure["layout"]["shapes"] if shape["type"] == "rect"]
+    assert [(shade["x0"], shade["x1"]) for shade in shades] == [(beside[0].at.isoformat(), beside[0].until.isoformat())]  # type: ignore[union-attr]  # it has an end
+    assert figures.pnl(series(), (), beside)["layout"]["shapes"] == []
+
+
+def test_compared_lines_are_stepped_and_reach_the_end() -> None:
+    at = [START, START + timedelta(seconds=5)]
+    end = START + timedelta(seconds=60)
+    lines = {"low": (at, [Decimal(0), Decimal(-2)]), "high": (at[:1], [Decimal(3)])}
+    traces = figures.compared(lines, [], end)["data"]
+    assert [trace["name"] for trace in traces] == ["high", "low"]
+    assert {trace["line"]["shape"] for trace in traces} == {"hv"}
+    assert traces[1]["y"] == [0.0, -2.0, -2.0]
+    assert {trace["x"][-1] for trace in traces} == {end.isoformat()}
+    assert figures.compared({}, [], end)["data"] == []
