@@ -219,3 +219,21 @@ def test_spending_everything_leaves_nought_and_nothing_to_spend_changes_nothing(
     assert sum(short.lots.values()) == 2
     idle = exact(lots, [0.5, 0.5], equity=200 * UNIT, cash=0)
     assert (idle.lots, idle.cash) == ({"A": 0, "B": 0}, 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 200_000), st.integers(0, 100)), min_size=2, max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_a_hundred_million_lots_obey_the_smallest_trade_and_cash(held: list[tuple[int, int]]) -> None:
+    money = 10**16
+    lots = [
+        Lot("ABCD"[i], money // 10**6, held=count * 1000, fee_rate=100_000, least=5 * money)
+        for i, (count, _) in enumerate(held)
+    ]
+    cash = 37 * money
+    equity = cash + sum(lot.held * lot.value for lot in lots)
+    raw = [weight for _, weight in held]
+    found = exact(lots, [weight / max(sum(raw), 1) for weight in raw], equity=equity, cash=cash)
+    assert found.cash >= 0
+    for lot in lots:
+        moved = abs(found.lots[lot.symbol] - lot.held) * lot.value
+        assert moved == 0 or moved >= lot.least

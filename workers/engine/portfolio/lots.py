@@ -112,6 +112,8 @@ def exact(
     for margin in (0, equity >> 20):
         have, bound = _solve(lots, wanted, cash - reserve - margin, equity, time_limit_s)
         least = min(least, bound)
+        # With very many lots its switches may be a hair above nought: a trade too small for the venue is not made.
+        have = [count if _takes(lot, count) else lot.held for lot, count in zip(lots, have, strict=True)]
         answer = _rounded("exact", lots, have, wanted, equity, cash, least)
         if answer.cash >= reserve:
             return answer
