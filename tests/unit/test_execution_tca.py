@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.parents import COARSE, MIDDLE, Bench
 from workers.engine import events as e
 from workers.engine.execution.tca import against, shortfall
+from workers.engine.vocabulary import FeedState
 
 prices = st.decimals(min_value=1, max_value=1000, places=2)
 
@@ -92,7 +93,7 @@ def test_a_market_that_is_not_seen_gives_no_markout() -> None:
     bench = Bench(COARSE)
     bench.start("twap", 100, 10, slices=1, style="take")
     bench.run(0.5)
-    bench.rig.feed("BTCUSDT", e.FeedState.STALE)
+    bench.rig.feed("BTCUSDT", FeedState.STALE)
     for _ in range(140):
         bench.wait(0.25)
     assert not [x for x in bench.rig.journal if isinstance(x, e.ParentMeasured)]

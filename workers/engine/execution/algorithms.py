@@ -72,6 +72,8 @@ class Algorithm(ABC, Generic[T]):
     params_type: ClassVar[type[Tactics]] = Tactics
     completes: ClassVar[bool] = True
     """Releases everything by the end, and so needs one."""
+    grain: ClassVar[int] = 0
+    """A child has at least one ``grain``-th of the parent, so that what is released lot by lot makes no swarm."""
 
     def __init__(self, parent: Parent, params: T) -> None:
         self.parent = parent
@@ -108,6 +110,10 @@ class Algorithm(ABC, Generic[T]):
     def patience(self, progress: Progress) -> int:  # noqa: ARG002  # for algorithms that look at the book
         """How long a released lot may rest before it is crossed for."""
         return self.patience_ns
+
+    def least(self) -> int:
+        """Lots that a child should have, unless the parent is about to end; the venue's minimum comes on top."""
+        return self.params.min_child_lots or (self.parent.lots // self.grain if self.grain else 0)
 
     def display(self) -> int:
         """Lots of the next child in sight; 0 for all that is released."""
@@ -206,6 +212,7 @@ class VwapParams(Tactics, frozen=True, kw_only=True):
 class Vwap(Algorithm[VwapParams]):
     name = "vwap"
     params_type = VwapParams
+    grain = 100
 
     def schedule(self, ts: int, progress: Progress) -> int:
         parent, curve, end = self.parent, self.params.curve, self.finish_at
@@ -240,6 +247,7 @@ class PovParams(Tactics, frozen=True, kw_only=True):
 class Pov(Algorithm[PovParams]):
     name = "pov"
     params_type = PovParams
+    grain = 100
     completes = False
 
     def schedule(self, ts: int, progress: Progress) -> int:

@@ -310,7 +310,7 @@ class Parents:
         line = self._desk.books.lines[parent.symbol]
         released = algorithm.released(self._desk.now, progress)
         least = least_lots(line.instrument, price)
-        wanted = max(least, min(algorithm.params.min_child_lots, parent.remaining))
+        wanted = max(least, min(algorithm.least(), parent.remaining))
         return child_lots(
             deficit=released - parent.filled,
             remaining=parent.remaining,
