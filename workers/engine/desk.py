@@ -26,7 +26,6 @@ from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Cancel, Clock, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
-from workers.engine.risk.ledger import REMEMBERED
 from workers.engine.risk.limits import Limits
 from workers.engine.vocabulary import Reason, Side
 
@@ -49,6 +48,7 @@ class Desk:
         self.risk = RiskState(books, self.valuation, self.markets)
         self.parents = Parents(self)
         self.conditionals = Conditionals(self)
+        self._remembered = self.risk.ledger.remembered
         self.on_throttle: Callable[[str], None] = lambda _strategy: None
         """Told of a strategy that repeats itself too often; the kernel halts it."""
         self.adopt_lines()
@@ -220,7 +220,7 @@ class Desk:
         self.out.append(Journal(event))
         for line in self.books.apply(event):
             self.valuation.refresh(line)
-        remember = REMEMBERED.get(type(event))
+        remember = self._remembered.get(type(event))
         if remember is not None:
             remember(self.risk.ledger, event)
 

@@ -22,6 +22,8 @@ from workers.engine.risk.scopes import Scope, ScopeKind, parse_scope
 from workers.engine.risk.volume import VolumeWindow
 from workers.engine.vocabulary import Side
 
+_REPORTS: Final = (e.OrderAccepted, e.OrderRejected, e.OrderNotSent, e.OrderUnknown, e.OrderEnded)
+"""After these an open order may count more or less; asked for only while open orders are kept by strategy."""
 REMEMBERED_TIMES: Final = 1000
 """Newest orders of a strategy; also the largest number that the throttle of repeated executions may be set to."""
 
@@ -89,6 +91,7 @@ class RiskLedger:
         "halts",
         "marks",
         "own_volume",
+        "remembered",
         "runs",
         "stopped",
         "strategies",
@@ -101,6 +104,8 @@ class RiskLedger:
         self._counted: dict[str, int] = {}
         """Lots counted of each open order."""
         self._follows_open = False
+        self.remembered = dict(self.handlers)
+        """What to call with the ledger and an event, by the event's type; most types matter to nobody here."""
         self._by_run: dict[str, StrategyUse] = {}
         self._counts_volume = False
         self.runs: dict[str, str] = {}
@@ -117,7 +122,7 @@ class RiskLedger:
 
     def apply(self, event: e.JournalEvent) -> None:
         """Take one journalled event; what does not matter here is passed over."""
-        handler = REMEMBERED.get(type(event))
+        handler = self.remembered.get(type(event))
         if handler is not None:
             handler(self, event)
 
@@ -131,6 +136,11 @@ class RiskLedger:
     def follow_open(self, *, wanted: bool) -> None:
         """Begin or end to keep open orders by strategy, as the limits in force need it."""
         self._follows_open = wanted
+        for kind in _REPORTS:
+            if wanted:
+                self.remembered[kind] = RiskLedger._reported
+            else:
+                self.remembered.pop(kind, None)
         self._counted.clear()
         for use in (self.total, *self.strategies.values()):
             use.forget_open()
@@ -323,15 +333,6 @@ class RiskLedger:
         e.RunStopped: _run_stopped,
         e.OrderIntended: _intended,
         e.OrderFilled: _filled,
-        e.OrderAccepted: _reported,
-        e.OrderRejected: _reported,
-        e.OrderNotSent: _reported,
-        e.OrderUnknown: _reported,
-        e.OrderEnded: _reported,
         e.ScopeStateChanged: _scope_changed,
         e.ScopesMarked: _marked,
     }
-
-
-REMEMBERED: Final = RiskLedger.handlers
-"""What to call with the ledger and the event, by the event's type; most types matter to nobody here."""
