@@ -122,30 +122,37 @@ def order(symbol: str, lots: int, price: int) -> OrderRequest:
     )
 
 
-def measure(kernel: Kernel, count: int = 5000) -> tuple[float, float]:
-    """Median and 99th percentile of one passing check, in microseconds."""
-    proposed, state, spans = order("C0USD", 100, 100_00), kernel.desk.risk, []
-    for number in range(count):
-        begun = time.perf_counter_ns()
-        verdict = check(proposed, f"gk1-000000000000-1-{number}", state, START)
-        spans.append(time.perf_counter_ns() - begun)
-        assert not verdict.reasons, verdict.reasons
-    spans.sort()
-    return spans[count // 2] / 1000, spans[count * 99 // 100] / 1000
+def measure(kernel: Kernel, count: int = 5000) -> list[float]:
+    """Median and 99th percentile of one passing check in microseconds: by the clock, and of CPU time."""
+    proposed, state = order("C0USD", 100, 100_00), kernel.desk.risk
+    found = []
+    for clock in (time.perf_counter_ns, time.thread_time_ns):
+        spans = []
+        for number in range(count):
+            begun = clock()
+            verdict = check(proposed, f"gk1-000000000000-1-{number}", state, START)
+            spans.append(clock() - begun)
+            assert not verdict.reasons, verdict.reasons
+        spans.sort()
+        found += [spans[count // 2] / 1000, spans[count * 99 // 100] / 1000]
+    return found
 
 
 def main() -> None:
     """Print the table."""
-    gc.collect()
-    gc.freeze()
     write = sys.stdout.write
     write(f"pre-trade gate, SYNTHETIC accounts, passing orders, load average {os.getloadavg()[0]:.1f}\n")
     for name, limits in (("required limits", BASE), ("every limit there is", FULL)):
         for instruments, resting in ((1, 0), (2, 5), (10, 20), (20, 100), (50, 100)):
-            p50, p99 = measure(account(limits, instruments, resting))
+            kernel = account(limits, instruments, resting)
+            # As the live process does once it is ready: the collector need not walk the books in the middle of trading.
+            gc.collect()
+            gc.freeze()
+            p50, p99, cpu50, cpu99 = measure(kernel)
             write(
-                f"{name:<21} {instruments:>3} instruments {resting:>4} open orders  p50 {p50:6.1f}  p99 {p99:6.1f} us\n"
+                f"{name:<21} {instruments:>3} instruments {resting:>4} open orders  p50 {p50:6.1f}  p99 {p99:7.1f} us"
             )
+            write(f"   CPU p50 {cpu50:6.1f}  p99 {cpu99:6.1f} us\n")
 
 
 if __name__ == "__main__":
