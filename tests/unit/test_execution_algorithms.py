@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kernels import BTC, make_bar
+from tests.support.kernels import BTC, Rig, make_bar
 from tests.support.parents import COARSE, MIDDLE, ROOMY, Bench
 from workers.engine import events as e
 from workers.engine.config import DAY_NS, SECOND_NS
@@ -425,3 +425,19 @@ def test_what_is_released_lot_by_lot_makes_no_swarm_of_children() -> None:
     lots = [x.lots for x in bench.intents(parent)]
     assert lots
     assert min(lots) >= 50
+
+
+def test_a_crash_between_refusing_and_ending_lets_no_child_out() -> None:
+    bench = Bench()
+    bench.start("twap", 30_000, 60, slices=3, start=1)
+    assert isinstance(bench.rig.journal.pop(), e.ParentEnded)
+    records = [e.Record(seq=n, hash="", event=event) for n, event in enumerate(bench.rig.journal)]  # type: ignore[arg-type]  # all are Journalled
+    again = Rig((bench.item,))
+    again.now, again.journal = bench.rig.now, bench.rig.journal
+    again.kernel.recover(records)
+    again.take(again.kernel.open_session(again.now, epoch=2, venue="paper", worker="test", instruments=[bench.item]))
+    again.take(again.kernel.on_timer(again.now))
+    (parent,) = again.books.parents.values()
+    assert (parent.status, parent.children) == (ParentStatus.CANCELED, 0)
+    assert "ask anew" in parent.detail
+    again.check_replay()

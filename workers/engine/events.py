@@ -298,6 +298,8 @@ class ParentStarted(JournalEvent, frozen=True):
     seed: int
     arrival: int
     """Middle of the market in ticks at the decision, 0 when none was known."""
+    refused: str = ""
+    """Why it is not worked at all; ``ParentEnded`` follows at once, and a crash in between lets nothing out."""
 
 
 class ParentCancelRequested(JournalEvent, frozen=True):

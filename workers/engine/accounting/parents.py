@@ -19,9 +19,9 @@ FIRST_PAUSE_NS: Final = SECOND_NS // 4
 LONGEST_PAUSE_NS: Final = 16 * SECOND_NS
 
 
-def on_started(books: Books, event: e.ParentStarted) -> tuple[Line, ...]:
-    """A parent was taken on."""
-    parent = Parent(
+def parent_of(event: e.ParentStarted) -> Parent:
+    """The parent that begins with ``event``."""
+    return Parent(
         parent_id=event.parent_id,
         run_id=event.run_id,
         by=event.by,
@@ -38,8 +38,14 @@ def on_started(books: Books, event: e.ParentStarted) -> tuple[Line, ...]:
         arrival=event.arrival,
         created=event.ts,
         updated=event.ts,
+        status=ParentStatus.CANCELLING if event.refused else ParentStatus.ACTIVE,
+        detail=event.refused,
     )
-    books.parents[event.parent_id] = books.working[event.parent_id] = parent
+
+
+def on_started(books: Books, event: e.ParentStarted) -> tuple[Line, ...]:
+    """A parent was taken on."""
+    books.parents[event.parent_id] = books.working[event.parent_id] = parent_of(event)
     return ()
 
 

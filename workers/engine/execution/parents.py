@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from workers.engine import events as e
+from workers.engine.accounting.parents import parent_of
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
 from workers.engine.execution.markouts import Markouts
@@ -72,33 +75,30 @@ class Parents:
         if request.algorithm == "vwap" and "curve" not in params and request.symbol in self.curves:
             curve = self.curves[request.symbol]
             params["curve"] = {"bin_ns": curve.bin_ns, "weights": list(curve.weights)}
-        self._desk.record(
-            e.ParentStarted(
-                ts=now,
-                parent_id=parent_id,
-                run_id=run_id,
-                by=by,
-                symbol=request.symbol,
-                side=request.side,
-                lots=request.lots,
-                algorithm=request.algorithm,
-                params=params,
-                start=request.start or now,
-                end=request.end,
-                limit_price=request.limit_price,
-                reduce_only=request.reduce_only,
-                seed=request.seed,
-                arrival=self._desk.markets[request.symbol].reference,
-            )
+        event = e.ParentStarted(
+            ts=now,
+            parent_id=parent_id,
+            run_id=run_id,
+            by=by,
+            symbol=request.symbol,
+            side=request.side,
+            lots=request.lots,
+            algorithm=request.algorithm,
+            params=params,
+            start=request.start or now,
+            end=request.end,
+            limit_price=request.limit_price,
+            reduce_only=request.reduce_only,
+            seed=request.seed,
+            arrival=self._desk.markets[request.symbol].reference,
         )
-        parent = books.parents[parent_id]
-        problem = self._problem(parent)
-        if cancelled:
-            self._end(parent, ParentStatus.CANCELED, cancelled)
-        elif problem:
-            self._end(parent, ParentStatus.REFUSED, problem)
+        problem = cancelled or self._problem(parent_of(event))
+        self._desk.record(msgspec.structs.replace(event, refused=problem))
+        if problem:
+            status = ParentStatus.CANCELED if cancelled else ParentStatus.REFUSED
+            self._end(books.parents[parent_id], status, problem)
         else:
-            self._look(parent)
+            self._look(books.parents[parent_id])
         return parent_id
 
     def cancel(self, parent_id: str, reason: str) -> None:
