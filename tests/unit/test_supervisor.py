@@ -246,7 +246,7 @@ def test_the_supervisor_kills_a_stopped_process_and_starts_it_again(
     monkeypatch.setattr(main, "time", SimpleNamespace(monotonic=lambda: clock[0], time=lambda: clock[0]))
     try:
         with redis.Redis.from_url(valkey_url) as client:
-            for second in range(62):
+            for second in range(61):
                 clock[0] += 1
                 if second < 40:
                     client.hset("gekko:heartbeat", "part", f'{{"pid": {first}, "ts": {clock[0]}}}')
