@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -88,7 +88,7 @@ def test_a_halt_outlives_a_restart() -> None:
     rig = rig_with()
     halt(rig, "strategy:test_hand", version=4)
     again = Rig()
-    again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(rig.journal, 1))
+    again.kernel.recover(recorded(rig))
     again.take(again.kernel.open_session(rig.now, epoch=2, venue="paper", worker="test", instruments=[BTC]))
     assert Reason.STRATEGY_HALTED in reasons(again)
     halt(again, "strategy:test_hand", halted=False, version=4)
@@ -106,7 +106,7 @@ def test_the_ledger_of_a_restarted_worker_is_the_one_it_had() -> None:
     rig.wait(5).top("BTCUSDT", 109_00, 109_00)
     held = rig.kernel.desk.risk.ledger
     again = Rig()
-    again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(rig.journal, 1))
+    again.kernel.recover(recorded(rig))
     kept = again.kernel.desk.risk.ledger
     assert kept.runs == {"run-1": "test_hand"}
     assert {**held.snapshot(), "strategies": None} == {**kept.snapshot(), "strategies": None}

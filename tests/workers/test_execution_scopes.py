@@ -73,7 +73,7 @@ def test_a_part_is_cancelled_once_however_often_it_is_told() -> None:
     rig, control = controlled()
     first = rig.order("BTCUSDT", Side.BUY, ONE, 99_50)
     chosen = {"scope": "firm", "symbol": "", "strategy": "", "side": "BUY"}
-    told = {"number": 7, "selection": chosen, "reason": "clean up", "by": "ann"}
+    told: dict[str, Any] = {"number": 7, "selection": chosen, "reason": "clean up", "by": "ann"}
     asyncio.run(control.cancel_some(**told))
     asyncio.run(control.take(look(cancels=[told])))
     assert [cancel.client_id for cancel in rig.cancels] == [first]
