@@ -39,6 +39,11 @@ def rig_with(**changes: Any) -> Rig:
     return rig
 
 
+def recorded(rig: Rig) -> list[e.Record]:
+    """The rig's journal as a file would give it back."""
+    return [e.Record(seq=n, hash="", event=cast("e.Journalled", event)) for n, event in enumerate(rig.journal, 1)]
+
+
 def request(
     side: Side = BUY, lots: int = ONE, price: int = 100_00, symbol: str = "BTCUSDT", **fields: Any
 ) -> OrderRequest:
