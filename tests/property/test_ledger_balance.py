@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.test_books_conservation import OPENING, SYMBOLS, adoptions, intended, lots, marks, prices, sides
-from tests.support.kernels import BTC, START, make_fill
+from tests.support.kernels import BTC, START, Rig, make_fill
 from workers.engine import events as e
 from workers.engine.accounting.attribution import Attribution, Dimension, roll_up
 from workers.engine.accounting.books import Books
@@ -14,6 +14,7 @@ from workers.engine.accounting.ledger import Account, Ledger, post
 from workers.engine.accounting.line import Line
 from workers.engine.accounting.lots import CostMethod, FifoLine
 from workers.engine.accounting.valuation import Valuation
+from workers.engine.instruments import MONEY_PER_ATOM
 from workers.engine.vocabulary import Side
 
 RUNS = {"run-a": "dip", "run-b": "cross", "run-c": "dip"}
@@ -190,3 +191,16 @@ def test_two_strategies_that_net_each_other_keep_their_own_profit() -> None:
     assert rows["dip"].total == 30 * unit
     assert rows["cross"].total == -10 * unit
     assert (rows["netting"].realised, rows["netting"].unrealised) == (20 * unit, -20 * unit)
+
+
+def test_a_settlement_through_the_kernel_counts_once_and_moves_equity() -> None:
+    rig = Rig().open()
+    before = rig.kernel.desk.valuation.equity
+    paid = e.FundingSettled(ts=rig.now, symbol="BTCUSDT", amount=-250, ts_event=rig.now)
+    for _ in range(2):
+        rig.take(rig.kernel.on_report(paid, rig.now))
+    assert [event for event in rig.journal if isinstance(event, e.FundingSettled)] == [paid]
+    moved = -250 * MONEY_PER_ATOM
+    valuation = rig.kernel.desk.valuation
+    assert (valuation.equity - before, valuation.pnl, valuation.sample(rig.now).funding) == (moved, moved, moved)
+    assert rig.kernel.books.lines["BTCUSDT"].funding == moved
