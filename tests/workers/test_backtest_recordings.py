@@ -12,9 +12,12 @@ from workers.backtest import BacktestError, Delay, Latency, load_recording, run
 from workers.backtest.books import Replay
 from workers.backtest.shown import ShownBook
 from workers.engine.accounting.books import replay
+from workers.engine.desk import Desk
 from workers.engine.events import BookDelta, BookSnapshot, Forecast, MarketEvent, TopOfBook, Trade
 from workers.engine.execution.matching import MatchingEngine
+from workers.engine.execution.parent import ParentRequest
 from workers.engine.ports import RequestForecast
+from workers.engine.strategy import Params, Strategy, register
 from workers.engine.vocabulary import Side
 
 MS = 1_000_000
@@ -147,3 +150,32 @@ def test_forecasts_are_answered_at_the_simulated_time(decoded):
     assert result.fills
     assert result.fills[0].side is Side.BUY
     assert result.fills[0].ts >= asked[0] + 20 * MS
+
+
+class SliceParams(Params, frozen=True):
+    """``lots`` to buy in the minute after the first quote."""
+
+    lots: int = 40_000
+
+
+@register("test_slices", SliceParams)
+class Slices(Strategy[SliceParams]):
+    asked = False
+
+    def on_top(self, desk: Desk, top: TopOfBook) -> None:
+        if not self.asked:
+            self.asked = True
+            end, params = desk.now + 60 * 10**9, {"slices": 6}
+            request = ParentRequest(
+                symbol=top.symbol, side=Side.BUY, lots=self.params.lots, algorithm="twap", params=params, end=end
+            )
+            assert desk.execute(request) is not None
+
+
+def test_a_parent_order_is_worked_over_simulated_time(decoded):
+    result = run("test_slices", decoded, {})
+    (parent,) = result.kernel.books.parents.values()
+    assert parent.filled == sum(fill.lots for fill in result.fills) == 40_000
+    assert parent.children >= 6
+    assert result.fills[-1].ts - result.fills[0].ts > 40 * 10**9
+    assert replay(result.journal.events).snapshot() == result.kernel.books.snapshot()

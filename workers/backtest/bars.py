@@ -56,6 +56,7 @@ class BarDriver:
         """One instrument and no feed delay: a bar in which the venue has nothing to do costs one call."""
         sim = self._sim
         on_bar, take, queue, working, total = sim.kernel.on_bar, sim.take, sim.queue, sim.open, len(bars)
+        parents = sim.kernel.desk.parents
         for place in range(warm, total):
             bar = bars[place]
             if queue or working:
@@ -63,7 +64,7 @@ class BarDriver:
             effects = on_bar(bar, bar.ts_event)
             if effects:
                 take(effects, bar.ts_event)
-            if timer:
+            if timer or parents.busy:
                 take(sim.kernel.on_timer(bar.ts_event), bar.ts_event)
             if progress is not None and place % PROGRESS_EVERY == 0:
                 progress(place / total)
@@ -76,7 +77,7 @@ class BarDriver:
                 self._through(group)
             self._close(group)
             end = group[0].ts_event
-            if timer:
+            if timer or sim.kernel.desk.parents.busy:
                 sim.take(sim.kernel.on_timer(end), end)
             if progress is not None and place % PROGRESS_EVERY == 0:
                 progress(place / len(groups))

@@ -14,7 +14,7 @@ from typing import Final
 from workers.backtest.bars import Progress
 from workers.backtest.config import BacktestConfig, BacktestError
 from workers.backtest.shown import ShownBook
-from workers.backtest.simulator import Simulator, hears
+from workers.backtest.simulator import Simulator
 from workers.engine.config import SECOND_NS
 from workers.engine.events import MarketEvent, TopOfBook
 from workers.engine.instruments import Instrument
@@ -59,13 +59,14 @@ class BookDriver:
         config = ViewConfig(bar_interval_ns=self._interval, needs_book=data.depth)
         self._views = {one.symbol: MarketView(one, config) for one in data.instruments}
         self._shown = {one.symbol: ShownBook(sim.engine, depth=data.depth) for one in data.instruments}
-        queue, step, now, due, timer = sim.queue, self._step, 0, 0, False
+        queue, step, now, due = sim.queue, self._step, 0, 0
         for event in data.events:
             now = max(event.ts_recv, now)
             if not self.events:
-                timer, due = hears(sim.start(now, self._interval), "on_timer", "on_forecast"), now + TIMER_NS
+                sim.start(now, self._interval)
+                due = now + TIMER_NS
             if now >= due:
-                due = self._tick(due, now, timer=timer)
+                due = self._tick(due, now)
             if queue:
                 sim.until(now - 1)
             step(event, now)
@@ -105,7 +106,7 @@ class BookDriver:
             if effects:
                 take(effects, now)
 
-    def _tick(self, due: int, now: int, *, timer: bool) -> int:
+    def _tick(self, due: int, now: int) -> int:
         """Every quarter of a second: silence, bars without trades, quotes that still stand, and the timer hook."""
         sim = self._sim
         if now - due > SILENCE_NS:
@@ -119,7 +120,6 @@ class BookDriver:
                 reference = view.reference(due)
                 if reference is not None and reference.source == "mid":
                     sim.kernel.confirm(symbol, due - reference.age_ns)
-            if timer:
-                sim.take(sim.kernel.on_timer(due), due)
+            sim.take(sim.kernel.on_timer(due), due)
             due += TIMER_NS
         return due
