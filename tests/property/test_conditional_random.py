@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,9 +58,12 @@ class FragileRig(Rig):
         if self.survive is None:
             return super().take(effects)
         kept = list(effects)[: self.survive]
-        self.survive = None
+        self.survive -= len(kept)
         super().take(kept)
-        raise CrashError
+        if len(kept) < len(effects):
+            self.survive = None
+            raise CrashError
+        return effects
 
 
 @dataclass
@@ -354,6 +358,38 @@ def test_exits_never_exceed_entries_nothing_happens_twice_and_no_exit_is_forgott
     world.finish()
     world.check()
     world.check_journal()
+
+
+SCENES = {
+    "oco": (("oco", 90), ("ack", 0), ("fill", 30), ("price", 0), ("price", 0), ("gone", 0), ("fill", 99)),
+    "bracket": (
+        *(("bracket", 91), ("ack", 0), ("fill", 50), ("price", 90), ("price", 0), ("price", 0), ("gone", 0)),
+        *(("gone", 0), ("fill", 99)),
+    ),
+    "entry": (("entry", 20), ("price", 160), ("ack", 0), ("fill", 60), ("price", 0), ("price", 0), ("gone", 0)),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_crash_after_any_single_effect_forgets_and_doubles_nothing(scene: str) -> None:
+    total, cut = 1, 0
+    while cut < total:
+        world = World()
+        taken = 0
+        for what, number in SCENES[scene]:
+            before = len(world.rig.journal) + len(world.rig.sent) + len(world.rig.cancels)
+            if taken <= cut:
+                world.rig.survive = cut - taken
+            world.step(what, number)
+            world.check()
+            world.rig.survive = None
+            taken += len(world.rig.journal) + len(world.rig.sent) + len(world.rig.cancels) - before
+        total = max(total, taken)
+        world.check_journal()
+        world.finish()
+        world.check()
+        world.check_journal()
+        cut += 1
 
 
 prices = st.lists(st.integers(-150, 150), min_size=1, max_size=80)

@@ -445,3 +445,21 @@ def test_what_a_venue_has_not_is_emulated_or_denied() -> None:
     rig.wait(1)
     assert rig.order(SYMBOL, Side.BUY, 20_000, 100_00, order_type=OrderType.LIMIT_MAKER) is not None
     assert rig.sent[-1].intent.order_type is OrderType.LIMIT
+
+
+def test_half_an_oco_that_a_crash_left_is_let_go() -> None:
+    rig = start(50_000)
+    limit = ConditionalRequest(
+        symbol=SYMBOL, side=Side.SELL, lots=50_000, kind=ConditionalKind.LIMIT, price=102_00, reduce_only=True
+    )
+    first = hold(rig, Oco(first=limit, second=stop()))
+    cut = next(n for n, event in enumerate(rig.journal) if isinstance(event, e.ConditionalAccepted)) + 1
+    again = Rig()
+    again.now, again.journal = rig.now, rig.journal[:cut]
+    again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(again.journal))  # type: ignore[arg-type]  # all are Journalled
+    opened = again.kernel.open_session(
+        again.now, epoch=2, venue="paper", worker="test", instruments=list(rig.instruments)
+    )
+    again.take(opened)
+    assert held(again, first).detail == "the process ended while it was being taken on"
+    again.check_replay()
