@@ -293,4 +293,6 @@ class Desk:
         self.record(intent)
         self.risk.note(intent)
         self.out.append(Send(intent, self.now + self.config.send_within_ns))
-        self.conditionals.on_intent(intent)
+        # The gate has seen to it that an order alone fits into the position.
+        if intent.expires_at or len(market.line.open) > 1:
+            self.conditionals.on_intent(intent)

@@ -249,7 +249,9 @@ class Kernel(KernelGate):
             self._desk.risk.reconciled = event.ok
         elif type(event) is BalanceAdopted or type(event) is OrderFilled:
             self._watch_loss()
-        if type(event) is OrderFilled or self.books.conditionals.all:
+        filled = self.books.lines.get(event.symbol) if type(event) is OrderFilled else None
+        # A fill concerns those that are held, and reduce-only orders that the position may not cover any more.
+        if self.books.conditionals.all or (filled is not None and filled.open):
             self._desk.conditionals.on_report(event)
         if type(event) is OrderFilled and self._strategy is not None:
             self._strategy.on_fill(self._desk, event)
