@@ -59,40 +59,39 @@ class BookDriver:
         config = ViewConfig(bar_interval_ns=self._interval, needs_book=data.depth)
         self._views = {one.symbol: MarketView(one, config) for one in data.instruments}
         self._shown = {one.symbol: ShownBook(sim.engine, depth=data.depth) for one in data.instruments}
-        queue, step, now, due = sim.queue, self._step, 0, 0
+        queue, working, shown, views, see = sim.queue, sim.open, self._shown, self._views, self._see
+        now = due = count = 0
         for event in data.events:
             now = max(event.ts_recv, now)
-            if not self.events:
+            if not count:
                 sim.start(now, self._interval)
                 due = now + TIMER_NS
             if now >= due:
                 due = self._tick(due, now)
             if queue:
                 sim.until(now - 1)
-            step(event, now)
+            # The venue first, then what we see of it.
+            symbol = event.symbol
+            reports = shown[symbol].take(event, working=bool(working))
+            if reports:
+                sim.deliver(reports, now)
+            seen = views[symbol].on_event(event, now)
+            if seen:
+                see(seen, now)
             if queue:
                 sim.until(now)
-            self.events += 1
-            if progress is not None and self.events % PROGRESS_EVERY == 0:
-                progress(min(self.events / max(data.count, self.events), 1.0))
-        if not self.events:
+            count += 1
+            if progress is not None and not count % PROGRESS_EVERY:
+                progress(min(count / max(data.count, count), 1.0))
+        if not count:
             raise BacktestError(f"{data.label or 'the recording'} holds no event")
+        self.events = count
         sim.until(now)
 
     def _catch_up(self) -> None:
         """Before the venue takes orders, its books are brought up to date."""
         for shown in self._shown.values():
             shown.settle()
-
-    def _step(self, event: MarketEvent, now: int) -> None:
-        """One event: the venue first, then what we see of it."""
-        sim, symbol = self._sim, event.symbol
-        reports = self._shown[symbol].take(event, working=bool(sim.open))
-        if reports:
-            sim.deliver(reports, now)
-        seen = self._views[symbol].on_event(event, now)
-        if seen:
-            self._see(seen, now)
 
     def _see(self, seen: Sequence[MarketEvent], now: int) -> None:
         sim = self._sim
