@@ -14,7 +14,9 @@ const LABELS = { receive: "Receive", decode: "Decode", book: "Book", signal: "Si
 /** Open the drawer for an order; it follows the order until it is closed. */
 export async function openOrder(clientId) {
   const parts = { row: topicState("orders").rows.get(clientId), trace: null, error: "" };
-  const draw = () => parts.row && drawer(title(parts.row), ...sections(parts));
+  let closed = false;
+  // An answer that comes after the drawer was closed must not open it again.
+  const draw = () => parts.row && !closed && drawer(title(parts.row), ...sections(parts));
   const ask = async () => {
     try {
       parts.row ||= await get(`trading/orders/${encodeURIComponent(clientId)}/`);
@@ -24,19 +26,25 @@ export async function openOrder(clientId) {
     }
     draw();
   };
+  let end = () => undefined;
+  const close = () => {
+    closed = true;
+    end();
+  };
+  byId("drawer").addEventListener("close", close, { once: true });
   draw();
   await ask();
+  if (closed) return;
   if (!parts.row) {
     drawer("Order", message("The order could not be read", parts.error, "error"));
     return;
   }
-  const end = listen("orders", (rows) => {
+  end = listen("orders", (rows) => {
     const now = rows.get(clientId);
     if (!now || now.version === parts.row.version) return;
     parts.row = now;
     ask();
   });
-  byId("drawer").addEventListener("close", end, { once: true });
 }
 
 const title = (row) => `${row.side === "BUY" ? "Buy" : "Sell"} ${quantityOf(row.quantity, row.symbol).trim()} ${row.symbol}`;
