@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apps.accounts.permissions import Capability
 from frontend.components import POSITIONS, Column, button, choices, panel, table
 from frontend.elements import Element, html
@@ -20,7 +22,11 @@ def layout(view: PageView) -> Element:
 def positions(view: PageView) -> Element:
     """Positions; who may order can close one of them or all."""
     may = view.may(Capability.TRADING_ORDER)
-    columns = [*POSITIONS, Column("", number=True)] if may else POSITIONS
+    # The button must be in reach on a phone: the value gives way to it.
+    narrow = [
+        replace(column, priority=max(column.priority, 2 if column.title == "Value" else 1)) for column in POSITIONS
+    ]
+    columns = [*narrow, Column("", number=True)] if may else POSITIONS
     closing = [button("Flatten all", **{"data-action": "flatten-all"})] if may else []
     return panel(
         "Positions",
