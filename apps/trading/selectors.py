@@ -57,6 +57,7 @@ def desired_control(venue: str) -> dict[str, Any]:
         "cancel_version": control.cancel_version,
         "cancel_reason": control.cancel_reason,
         "cancel_by": control.cancel_by,
+        "cancel_at": control.cancel_at,
     }
 
 

@@ -21,9 +21,12 @@ def desired_scopes() -> list[dict[str, Any]]:
 
 
 def desired_cancels(venue: str, *, now: datetime) -> list[dict[str, Any]]:
-    """Orders of the last minutes to cancel a part, oldest first: {number, selection, reason, by}."""
+    """Orders of the last minutes to cancel a part, oldest first: {number, selection, reason, by, at}."""
     recent = CancelOrder.objects.filter(venue_id=venue, at__gte=now - CANCEL_LOOK_BACK).order_by("id")
-    return [{"number": row.pk, "selection": row.selection, "reason": row.reason, "by": row.by} for row in recent]
+    return [
+        {"number": row.pk, "selection": row.selection, "reason": row.reason, "by": row.by, "at": row.at}
+        for row in recent
+    ]
 
 
 def scopes() -> QuerySet[ScopeControl]:

@@ -231,6 +231,7 @@ def test_cancel_all_counts_up_and_trading_goes_on(paper: models.Venue) -> None:
     ctx = make_person("ann", Role.OPERATOR).context()
     services.cancel_all(ctx, venue="paper", reason="clean up")
     services.cancel_all(ctx, venue="paper", reason="again")
+    assert models.TradingControl.objects.get(venue="paper").cancel_at is not None
     wanted = selectors.desired_control("paper")
     assert (wanted["state"], wanted["cancel_version"], wanted["cancel_reason"]) == ("ACTIVE", 2, "again")
 

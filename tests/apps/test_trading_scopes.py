@@ -179,7 +179,7 @@ def test_a_part_of_the_orders_is_ordered_to_be_cancelled(
     full = {"scope": "firm", "symbol": "BTCUSDT", "strategy": "", "side": "SELL", "client_id": ""}
     arguments = {"number": order.pk, "selection": full, "reason": "clean up", "by": "ann"}
     assert sent == [("gekko.execution.cancel_some", arguments)]
-    assert selectors_scopes.desired_cancels("paper", now=ctx.now()) == [arguments]
+    assert selectors_scopes.desired_cancels("paper", now=ctx.now()) == [{**arguments, "at": order.at}]
     assert selectors_scopes.desired_cancels("paper", now=ctx.now() + timedelta(minutes=6)) == []
     for wrong in ({"side": "BOTH"}, {"scope": "planet:mars"}):
         with pytest.raises(Invalid), transaction.atomic():

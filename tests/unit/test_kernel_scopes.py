@@ -287,13 +287,21 @@ def test_overrides_of_quantities_name_their_instrument() -> None:
         ({"until": "later"}, "until"),
     ],
 )
-def test_an_override_that_cannot_be_used_changes_nothing(changes: dict[str, Any], field: str) -> None:
+def test_an_override_that_cannot_be_used_is_left_out_and_keeps_no_other_from_ending(
+    changes: dict[str, Any], field: str
+) -> None:
     rig = rig_with(max_order_notional="90")
-    rig.take(rig.kernel.set_overrides(rig.now, [leave()]))
-    with pytest.raises(LimitsError) as error:
-        rig.kernel.set_overrides(rig.now, [leave(**changes)])
-    assert error.value.field == field
+    rig.take(rig.kernel.set_overrides(rig.now, [leave(), leave(id="o-2")]))
+    bad = leave(id="bad", **changes)
+    with pytest.raises(LimitsError, match=rf"bad does not hold.*{field}"):
+        rig.kernel.set_overrides(rig.now, [bad, leave(id="o-2")])
     assert reasons(rig) == set()
+    with pytest.raises(LimitsError, match="bad does not hold"):
+        rig.kernel.set_overrides(rig.now, [bad])
+    assert reasons(rig) == {Reason.NOTIONAL_ABOVE_LIMIT}
+    rig.take(rig.kernel.on_timer(rig.now))
+    recorded = [event for event in rig.journal if isinstance(event, e.OverridesActivated)]
+    assert [[held["id"] for held in event.overrides] for event in recorded] == [["o-1", "o-2"], ["o-2"], []]
 
 
 def test_scopes_are_read_strictly() -> None:

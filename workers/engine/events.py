@@ -267,6 +267,15 @@ class OrderFilled(JournalEvent, frozen=True):
     ts_event: int
 
 
+class CancelsTaken(JournalEvent, frozen=True):
+    """The control plane's orders to cancel that were acted upon: none of them is acted upon again after a restart."""
+
+    version: int = -1
+    """Of the newest order to cancel everything; -1 where this event says nothing of it."""
+    numbers: tuple[int, ...] = ()
+    """Of orders to cancel a part."""
+
+
 class CancelRequested(JournalEvent, frozen=True):
     client_id: str
     reason: str
@@ -453,6 +462,7 @@ Journalled = (
     | OrderUnknown
     | OrderNotSent
     | OrderFilled
+    | CancelsTaken
     | CancelRequested
     | OrderEnded
     | ParentStarted

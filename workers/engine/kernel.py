@@ -36,6 +36,7 @@ from workers.engine import strategies as strategies  # noqa: PLC0414  registers 
 from workers.engine.events import (
     BalanceAdopted,
     Bar,
+    CancelsTaken,
     FeedStatus,
     Forecast,
     JournalEvent,
@@ -93,13 +94,21 @@ class Kernel(KernelGate):
             risk.limits_until = now + risk.limits.snapshot_max_age_ns
         return self._effects()
 
-    def cancel_all(self, now: int, *, reason: str, by: str, parents: bool = True) -> Effects:
+    def cancel_all(
+        self, now: int, *, reason: str, by: str, parents: bool = True, version: int | None = None
+    ) -> Effects:
         """Ask for the cancellation of every open order, also of those asked for before.
 
-        Parent orders end, or, without ``parents``, go on with the next session.
+        Parent orders end, or, without ``parents``, go on with the next session. One with a ``version`` of the control
+        plane that is not newer than the last acted upon, in this session or an earlier one, does nothing.
         """
         self._enter(now)
+        if version is not None and version <= self.books.cancels.version:
+            return self._effects()
         self._cancel_all(f"{reason} ({by})", parents=parents)
+        if version is not None:
+            # Behind the cancellations: a crash in between repeats them rather than losing them.
+            self._desk.record(CancelsTaken(ts=now, version=version))
         return self._effects()
 
     def start_parent(

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from workers.engine.config import KernelConfig
-from workers.engine.events import Bar, OverridesActivated, ScopesMarked, ScopeStateChanged, Trade
+from workers.engine.events import Bar, CancelsTaken, OverridesActivated, ScopesMarked, ScopeStateChanged, Trade
 from workers.engine.execution.conditional_types import Conditional
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent
 from workers.engine.kernel_life import KernelLife
 from workers.engine.ports import Clock, Effects
+from workers.engine.risk.limit_fields import LimitsError
 from workers.engine.risk.optional_limits import OptionalLimits
 from workers.engine.risk.overrides import Override, parse_override
 from workers.engine.risk.scope_checks import loss_of, scope_profit
@@ -66,36 +67,51 @@ class KernelGate(KernelLife):
             raise wrong
         return self._effects()
 
-    def cancel_some(self, now: int, *, selection: Selection, reason: str, by: str) -> Effects:
-        """Ask for the cancellation of the open orders that ``selection`` takes, also of those asked for before."""
+    def cancel_some(
+        self, now: int, *, selection: Selection, reason: str, by: str, number: int | None = None
+    ) -> Effects:
+        """Ask for the cancellation of the open orders that ``selection`` takes, also of those asked for before.
+
+        One with a ``number`` of the control plane that was acted upon, in this session or an earlier one, does nothing.
+        """
         self._enter(now)
-        ended: set[str] = set()
-        for order in self.books.open_orders():
-            if selection.takes(self._place_of(order), order.side, order.client_id):
-                self._desk.request_cancel(order, f"{reason} ({by})")
-                ended.update((order.conditional_id, order.parent_id))
-        for parent in tuple(self.books.working.values()):
-            # A parent that loses a child would send the next one.
-            if parent.parent_id in ended or selection.takes(self._place_of(parent), parent.side, parent.parent_id):
-                self._desk.cancel_parent(parent.parent_id, f"{reason} ({by})")
-        for held in self._desk.conditionals.live():
-            # What released a cancelled order must not release it again.
-            if held.client_id in ended or selection.takes(self._place_of(held), held.side, held.client_id):
-                self._desk.cancel(held.client_id, f"{reason} ({by})")
+        if number in self.books.cancels.numbers:
+            return self._effects()
+        self._cancel_some(selection, f"{reason} ({by})")
+        if number is not None:
+            # Behind the cancellations: a crash in between repeats them rather than losing them.
+            self._desk.record(CancelsTaken(ts=now, numbers=(number,)))
+        return self._effects()
+
+    def adopt_cancels(self, now: int, *, version: int = -1, numbers: tuple[int, ...] = ()) -> Effects:
+        """Take these orders to cancel for acted upon, without acting."""
+        self._enter(now)
+        self._desk.record(CancelsTaken(ts=now, version=version, numbers=numbers))
         return self._effects()
 
     def set_overrides(self, now: int, overrides: Sequence[Mapping[str, Any]]) -> Effects:
         """Let these approved overrides hold and no others: {id, scope, code, amount, until} each.
 
-        One for an instrument of another venue is passed over; LimitsError for one that cannot be used, and then all
-        stay as they were.
+        One for an instrument of another venue is passed over. LimitsError names those that cannot be used, after all
+        others were put in force: what was taken back ends whatever else is wrong.
         """
         self._enter(now)
-        risk, ours = self._desk.risk, [item for item in overrides if self._is_ours(str(item["scope"]))]
-        parsed: tuple[Override, ...] = tuple(parse_override(item, self._instruments()) for item in ours)
-        if parsed != risk.overrides:
-            risk.overrides = parsed
-            self._desk.record(OverridesActivated(ts=now, overrides=tuple(dict(item) for item in ours)))
+        risk, held, parsed, wrong = self._desk.risk, list[dict[str, Any]](), list[Override](), list[str]()
+        for item in overrides:
+            try:
+                if not self._is_ours(str(item["scope"])):
+                    continue
+                parsed.append(parse_override(item, self._instruments()))
+            except (LimitsError, ScopeError) as error:
+                wrong.append(f"{item.get('id')} does not hold ({error}); revoke it")
+                continue
+            held.append(dict(item))
+        if tuple(parsed) != risk.overrides:
+            risk.overrides = tuple(parsed)
+            self._desk.record(OverridesActivated(ts=now, overrides=tuple(held)))
+        if wrong:
+            # The effects stay with the desk, and go out with the next input.
+            raise LimitsError("overrides", "; ".join(wrong))
         return self._effects()
 
     def set_var_snapshot(self, now: int, snapshot: VarSnapshot) -> Effects:
@@ -105,6 +121,21 @@ class KernelGate(KernelLife):
         return self._effects()
 
     # -- inside
+
+    def _cancel_some(self, selection: Selection, why: str) -> None:
+        ended: set[str] = set()
+        for order in self.books.open_orders():
+            if selection.takes(self._place_of(order), order.side, order.client_id):
+                self._desk.request_cancel(order, why)
+                ended.update((order.conditional_id, order.parent_id))
+        for parent in tuple(self.books.working.values()):
+            # A parent that loses a child would send the next one.
+            if parent.parent_id in ended or selection.takes(self._place_of(parent), parent.side, parent.parent_id):
+                self._desk.cancel_parent(parent.parent_id, why)
+        for held in self._desk.conditionals.live():
+            # What released a cancelled order must not release it again.
+            if held.client_id in ended or selection.takes(self._place_of(held), held.side, held.client_id):
+                self._desk.cancel(held.client_id, why)
 
     def _is_ours(self, name: str) -> bool:
         scope = parse_scope(name)

@@ -56,6 +56,10 @@ class KernelLife:
         self._desk = Desk(config, self.books, clock)
         self._strategy: Strategy[Any] | None = None
         self._last_intents: deque[OrderIntended] = deque(maxlen=REMEMBERED_INTENTS)
+        self.recovered_until = 0
+        """Time of the last record that this process found in the journal, ns; 0 for a new journal."""
+        self.cancels_unknown = True
+        """The journal that was found says nothing of orders to cancel: it is new, or of a version that kept none."""
         self._due = 0
         self._breached = False
         self._interval = 0
@@ -83,6 +87,8 @@ class KernelLife:
             self._desk.risk.ledger.apply(record.event)
             if type(record.event) is OrderIntended:
                 self._last_intents.append(record.event)
+            self.recovered_until = record.event.ts
+        self.cancels_unknown = books.cancels.version < 0
         for line in books.lines.values():
             # A price from before the restart is no price: losses are judged once every position has a fresh mark.
             line.mark = 0

@@ -40,9 +40,9 @@ def set_trading_state(state: str, reason: str, by: str, control_version: int) ->
 
 
 @app.task(name="gekko.execution.cancel_all")  # type: ignore[untyped-decorator]  # celery has no types
-def cancel_all(reason: str, by: str) -> dict[str, Any]:
-    """Ask for the cancellation of every open order."""
-    return process().host.call(lambda control: control.cancel_all(reason=reason, by=by), ANSWER_S)
+def cancel_all(reason: str, by: str, version: int | None = None) -> dict[str, Any]:
+    """Ask for the cancellation of every open order, once per ``version``."""
+    return process().host.call(lambda control: control.cancel_all(reason=reason, by=by, version=version), ANSWER_S)
 
 
 @app.task(name="gekko.execution.cancel_some")  # type: ignore[untyped-decorator]  # celery has no types

@@ -24,6 +24,7 @@ class TradingControl(models.Model):
     """Grows with each order to cancel everything; the worker acts once on each new value."""
     cancel_reason = models.CharField(max_length=500, blank=True)
     cancel_by = models.CharField(max_length=150, blank=True)
+    cancel_at = models.DateTimeField(null=True)
     observed_state = models.CharField(max_length=12, choices=TRADING_STATES, blank=True)
     observed_reason = models.CharField(max_length=500, blank=True)
     observed_version = models.IntegerField(default=0)

@@ -100,7 +100,7 @@ def cancel_all(ctx: Context, *, venue: str, reason: str) -> TradingControl:
     reason = plans.checked_reason(reason)
     control = _locked(venue)
     control.cancel_version += 1
-    control.cancel_reason, control.cancel_by = reason, ctx.actor.name
+    control.cancel_reason, control.cancel_by, control.cancel_at = reason, ctx.actor.name, ctx.now()
     control.save()
     outbox.publish(ctx, topic="halts", kind="control.cancel_all", key=venue, data=control_row(control))
     audit.record(
@@ -110,7 +110,7 @@ def cancel_all(ctx: Context, *, venue: str, reason: str) -> TradingControl:
         object_id=venue,
         after={"cancel_version": control.cancel_version},
     )
-    send_after_commit("gekko.execution.cancel_all", reason=reason, by=ctx.actor.name)
+    send_after_commit("gekko.execution.cancel_all", reason=reason, by=ctx.actor.name, version=control.cancel_version)
     return control
 
 

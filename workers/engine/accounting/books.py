@@ -21,7 +21,7 @@ from workers.engine import events as e
 from workers.engine.accounting import parents
 from workers.engine.accounting.funding import on_settled, settlement_key
 from workers.engine.accounting.line import Line
-from workers.engine.accounting.records import Anomaly, Run, line_snapshot, order_of, report_of
+from workers.engine.accounting.records import Anomaly, Cancels, Run, line_snapshot, order_of, report_of
 from workers.engine.config import DAY_NS
 from workers.engine.execution import conditional_book
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
@@ -42,6 +42,7 @@ class Books:
 
     __slots__ = (
         "anomalies",
+        "cancels",
         "capital",
         "cash",
         "conditionals",
@@ -88,6 +89,7 @@ class Books:
         """Parents that are not over, oldest first."""
         self.trades: set[tuple[str, int]] = set()
         self.anomalies: list[Anomaly] = []
+        self.cancels = Cancels()
         self.quote = ""
         self.venue = ""
         self.epoch = 0
@@ -176,10 +178,7 @@ class Books:
     # -- changing
 
     def apply(self, event: e.JournalEvent) -> Touched:
-        """Take one journalled event; return the lines whose position, cost or open orders it touched.
-
-        Raises BooksError when the event cannot belong to these books.
-        """
+        """Take one journalled event; return the lines that it touched. BooksError when it cannot belong here."""
         return self._handlers[type(event)](self, event)
 
     def _session(self, event: e.SessionOpened) -> Touched:
@@ -305,6 +304,10 @@ class Books:
         if order is not None and order.open and order.filled == 0:
             order.never_sent = True
         return self._report(event.client_id, Report.NOT_SENT, event.ts, event.detail)
+
+    def _cancels_taken(self, event: e.CancelsTaken) -> Touched:
+        self.cancels.take(event)
+        return ()
 
     def _cancel_requested(self, event: e.CancelRequested) -> Touched:
         order = self.orders.get(event.client_id)
@@ -470,6 +473,7 @@ class Books:
         e.OrderUnknown: _unknown,
         e.OrderNotSent: _not_sent,
         e.OrderFilled: _filled,
+        e.CancelsTaken: _cancels_taken,
         e.CancelRequested: _cancel_requested,
         e.OrderEnded: _ended,
         e.ParentStarted: parents.on_started,

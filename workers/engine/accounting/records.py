@@ -33,6 +33,20 @@ class Run(msgspec.Struct, frozen=True):
     interval_ns: int
 
 
+class Cancels(msgspec.Struct):
+    """Which of the control plane's orders to cancel were acted upon."""
+
+    version: int = -1
+    """Of the newest order to cancel everything; -1 while the journal says nothing of any."""
+    numbers: dict[int, None] = {}
+    """Of orders to cancel a part, each on its own: they may become visible in another order than they were numbered."""
+
+    def take(self, event: e.CancelsTaken) -> None:
+        """Remember what the event says."""
+        self.version = max(self.version, event.version)
+        self.numbers.update(dict.fromkeys(event.numbers))
+
+
 _REPORTS: Final[dict[type, Report]] = {
     e.OrderSent: Report.SENT,
     e.OrderAccepted: Report.ACCEPTED,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -56,8 +57,6 @@ class Control:
         self._runs = asyncio.Lock()
         self._parents = ParentsWanted(loop)
         self._looked = 0
-        self._cancelled = 0
-        self._cancelled_some: set[int] = set()
         self._absent = 0
         self.problem = ""
         """Why something wanted could not be done; empty when all was."""
@@ -71,10 +70,10 @@ class Control:
         books = self._loop.kernel.books
         return {"state": books.state.value, "reason": books.state_reason, "control_version": books.control_version}
 
-    async def cancel_all(self, *, reason: str, by: str) -> dict[str, Any]:
-        """Ask for the cancellation of every open order."""
+    async def cancel_all(self, *, reason: str, by: str, version: int | None = None) -> dict[str, Any]:
+        """Ask for the cancellation of every open order, once per ``version``."""
         count = self._loop.kernel.books.open_count
-        self._loop.apply(self._loop.kernel.cancel_all(time.time_ns(), reason=reason, by=by))
+        self._loop.apply(self._loop.kernel.cancel_all(time.time_ns(), reason=reason, by=by, version=version))
         await self._loop.journal.commit()
         return {"asked": count}
 
@@ -169,15 +168,20 @@ class Control:
         self._cancel_some(desired.cancels)
 
     def _cancel_some(self, orders: Sequence[Mapping[str, Any]]) -> None:
+        kernel = self._loop.kernel
         for order in orders:
-            if int(order["number"]) in self._cancelled_some:
+            number, at = int(order["number"]), order.get("at")
+            if number in kernel.books.cancels.numbers:
                 continue
-            self._cancelled_some.add(int(order["number"]))
-            self._loop.apply(
-                self._loop.kernel.cancel_some(
-                    time.time_ns(), selection=selection_of(order["selection"]), reason=order["reason"], by=order["by"]
-                )
-            )
+            if kernel.cancels_unknown and at is not None and not self._asked_since(at):
+                self._loop.apply(kernel.adopt_cancels(time.time_ns(), numbers=(number,)))
+                continue
+            chosen, reason, by = selection_of(order["selection"]), order["reason"], order["by"]
+            self._loop.apply(kernel.cancel_some(time.time_ns(), selection=chosen, reason=reason, by=by, number=number))
+
+    def _asked_since(self, at: datetime | None) -> bool:
+        """Whether it was asked for after the last record of the worker before this one."""
+        return at is not None and int(at.timestamp() * 1e9) > self._loop.kernel.recovered_until
 
     def _take_overrides(self, desired: Desired) -> None:
         """Only what the control plane signed lets a limit be exceeded; one that was changed lets none be."""
@@ -192,11 +196,16 @@ class Control:
 
     def _take_control(self, control: Mapping[str, Any]) -> None:
         self._set_state(control["state"], control["reason"], control["by"], control["version"])
-        if (ordered := int(control.get("cancel_version") or 0)) > self._cancelled:
-            self._cancelled = ordered
-            self._loop.apply(
-                self._loop.kernel.cancel_all(time.time_ns(), reason=control["cancel_reason"], by=control["cancel_by"])
-            )
+        kernel, version = self._loop.kernel, int(control.get("cancel_version") or 0)
+        taken = kernel.books.cancels.version
+        if version <= taken:
+            return
+        if taken < 0 and not self._asked_since(control.get("cancel_at")):
+            # A journal that says nothing of cancellations: this one is from before it, or was acted upon then.
+            self._loop.apply(kernel.adopt_cancels(time.time_ns(), version=version))
+            return
+        reason, by = control["cancel_reason"], control["cancel_by"]
+        self._loop.apply(kernel.cancel_all(time.time_ns(), reason=reason, by=by, version=version))
 
     def _set_state(self, state: str, reason: str, by: str, version: int) -> None:
         self._loop.apply(
