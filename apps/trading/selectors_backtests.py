@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from apps.core.errors import NotFound, Unavailable
 from apps.trading.models.backtests import Backtest, BacktestKind, BacktestState
 from apps.trading.rows_backtests import backtest_row
-from workers.engine.strategy import StrategyError
+from workers.engine.strategy import StrategyError, names
 
 SNAPSHOT_ROWS: Final = 100
 DATA_NAMES: Final = 200
@@ -60,6 +60,12 @@ def strategies() -> list[dict[str, Any]]:
     from workers.engine.strategies.catalog import catalog  # noqa: PLC0415 - see known_strategies
 
     return [msgspec.to_builtins(card) for card in catalog()]
+
+
+def strategy_names() -> list[str]:
+    """Names of the registered strategies; Unavailable as ``strategies``."""
+    known_strategies()
+    return sorted(names())
 
 
 def known_strategies() -> None:

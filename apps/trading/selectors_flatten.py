@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 from typing import Any
 
 from apps.core.money import plain
@@ -25,13 +26,17 @@ def closings(venue: str, symbols: Collection[str] | None = None) -> list[Closing
         if row.symbol in items and (symbols is None or row.symbol in symbols)
     ]
     active = policies.active_limits()
-    return flatten.plan(held, active["limits"] if active else {}, busy(venue))
+    return flatten.plan(held, active["limits"] if active else {}, under_way(venue))
 
 
-def busy(venue: str) -> set[str]:
-    """Symbols in which an order that only reduces is being worked already."""
-    found = ParentOrder.objects.filter(venue_id=venue, status__in=LIVE, reduce_only=True)
-    return set(found.values_list("symbol", flat=True))
+def under_way(venue: str) -> dict[tuple[str, str], Decimal]:
+    """What is left of the orders that only reduce, by symbol and side, in the base asset."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for parent in ParentOrder.objects.filter(venue_id=venue, status__in=LIVE, reduce_only=True):
+        left = max(Decimal(0), parent.quantity - parent.filled_quantity)
+        key = parent.symbol, parent.side
+        found[key] = found.get(key, Decimal(0)) + left
+    return found
 
 
 def preview(venue: str, symbols: Collection[str] | None = None) -> dict[str, Any]:

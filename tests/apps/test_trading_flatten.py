@@ -122,3 +122,17 @@ def test_nothing_is_closed_while_halted_or_without_the_role(browser: Browser, an
     assert halted.status_code == 409
     assert "halted" in halted.json()["detail"]
     assert not models.ParentOrder.objects.exists()
+
+
+def test_only_what_nobody_closes_yet_is_offered(browser: Browser, ann: Person) -> None:
+    """A small order that reduces must not stand in the way of closing the rest."""
+    _, possible = shown(browser)
+    ordered(browser, possible, granted(browser, ann, f"paper:{digest(possible)}"))
+    models.ParentOrder.objects.update(quantity=Decimal("0.02"), filled_quantity=Decimal("0.01"))
+    preview, rest = shown(browser)
+    assert rest == [{**possible[0], "quantity": "0.03999"}]
+    done = ordered(browser, rest, granted(browser, ann, f"paper:{preview['digest']}"))
+    assert done.status_code == 202, done.content
+    assert shown(browser)[1] == []
+    models.ParentOrder.objects.update(side="BUY")
+    assert shown(browser)[1] == possible

@@ -130,6 +130,7 @@ def test_a_slip_in_a_name_is_no_halt(paper: models.Venue) -> None:
         ("venue:papre", NotFound),
         ("instrument:BTCUSTD", NotFound),
         ("desk:alpha", NotFound),
+        ("strategy:ema_corss", NotFound),
     ):
         with pytest.raises(error), transaction.atomic():
             services.halt_scope(PROCESS, scope=scope, reason="x", grant=None)
@@ -173,6 +174,7 @@ def test_a_part_of_the_orders_is_ordered_to_be_cancelled(
     paper: models.Venue, sent: list[tuple[str, dict[str, Any]]], django_capture_on_commit_callbacks: Any
 ) -> None:
     ctx = make_person("ann", Role.OPERATOR).context()
+    trading.project(PROCESS, worker="w", records=journal.records(journal.opening()))
     chosen = {"side": "SELL", "symbol": "BTCUSDT"}
     with django_capture_on_commit_callbacks(execute=True):
         order = services.cancel_orders(ctx, venue="paper", selection=chosen, reason="clean up")
@@ -186,6 +188,14 @@ def test_a_part_of_the_orders_is_ordered_to_be_cancelled(
             services.cancel_orders(ctx, venue="paper", selection=wrong, reason="x")
     with pytest.raises(NotFound), transaction.atomic():
         services.cancel_orders(ctx, venue="nowhere", selection={}, reason="x")
+    for slip, known in (
+        ({"scope": "strategy:ema_corss"}, "ema_cross"),
+        ({"strategy": "ema_corss"}, "ema_cross"),
+        ({"symbol": "BTCUSTD"}, "BTCUSDT"),
+        ({"scope": "venue:papre"}, "paper"),
+    ):
+        with pytest.raises(NotFound, match=f"known: .*{known}"), transaction.atomic():
+            services.cancel_orders(ctx, venue="paper", selection=slip, reason="x")
     assert AuditEntry.objects.filter(event="trading.orders.cancel_some").count() == 1
 
 

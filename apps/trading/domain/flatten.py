@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
@@ -34,8 +34,8 @@ class Holding:
 class Closing:
     """What closes one position. ``problem`` says why nothing can be sent for it; empty when something can.
 
-    ``quantity`` is in whole lots, ``remainder`` what is left because it is smaller than a lot. ``value`` and ``fee``
-    are estimates at the mark, in the quote asset, None without one.
+    ``quantity`` is in whole lots, without what other orders close already; ``remainder`` what is left because it is
+    smaller than a lot. ``value`` and ``fee`` are estimates at the mark, in the quote asset, None without one.
     """
 
     instrument: Instrument
@@ -54,27 +54,44 @@ class Closing:
         return {"symbol": self.instrument.symbol, "side": self.side, "quantity": plain(self.quantity)}
 
 
-def plan(holdings: Iterable[Holding], limits: Mapping[str, Any], busy: Collection[str]) -> list[Closing]:
-    """How to close every position that is not flat; ``busy`` are the symbols that are being closed already."""
-    return [_closing(held, limits, is_busy=held.instrument.symbol in busy) for held in holdings if held.quantity]
+def plan(
+    holdings: Iterable[Holding], limits: Mapping[str, Any], under_way: Mapping[tuple[str, str], Decimal]
+) -> list[Closing]:
+    """How to close what nobody closes yet of every position that is not flat.
+
+    ``under_way`` is what is left of the orders that only reduce, by symbol and side, in the base asset.
+    """
+    return [_closing(held, limits, under_way) for held in holdings if held.quantity]
 
 
-def _closing(held: Holding, limits: Mapping[str, Any], *, is_busy: bool) -> Closing:
-    item = held.instrument
-    lots = int(abs(held.quantity) / item.lot)
+def _closing(held: Holding, limits: Mapping[str, Any], under_way: Mapping[tuple[str, str], Decimal]) -> Closing:
+    item, side = held.instrument, "SELL" if held.quantity > 0 else "BUY"
+    going = under_way.get((item.symbol, side), Decimal(0))
+    rest = max(Decimal(0), abs(held.quantity) - going)
+    lots = int(rest / item.lot)
     quantity = item.quantity(lots)
     value = None if held.mark is None else (quantity * held.mark).quantize(_CENT)
     return Closing(
         instrument=item,
-        side="SELL" if held.quantity > 0 else "BUY",
+        side=side,
         quantity=quantity,
-        remainder=abs(held.quantity) - quantity,
+        remainder=rest - quantity,
         mark=held.mark,
         value=value,
         fee=None if value is None else (value * item.taker_fee).quantize(_CENT),
         orders=_orders(item, quantity, value, limits),
-        problem="it is being closed already" if is_busy else _too_small(item, lots, value),
+        problem=_problem(item, lots, value, going),
     )
+
+
+def _problem(item: Instrument, lots: int, value: Decimal | None, going: Decimal) -> str:
+    """Why nothing can be sent for what is left besides the ``going`` that other orders close."""
+    if going and not lots:
+        return "it is being closed already"
+    small = _too_small(item, lots, value)
+    if going and small:
+        return f"{plain(going)} {item.base} of it are being closed already; the rest cannot be: {small}"
+    return small
 
 
 def _too_small(item: Instrument, lots: int, value: Decimal | None) -> str:

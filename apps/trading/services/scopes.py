@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,9 @@ from apps.core.errors import IllegalTransition, NotFound
 from apps.policies.selectors import approvals_needed, desk_names
 from apps.trading.domain import scopes as plans
 from apps.trading.domain.control import RESUME_REQUEST_LIVES, checked_reason
-from apps.trading.models import CancelOrder, Instrument, ScopeControl, ScopeHalt, Venue
+from apps.trading.models import CancelOrder, Instrument, RunObservation, ScopeControl, ScopeHalt, Venue
 from apps.trading.rows_scopes import cancel_row, scope_key, scope_row
+from apps.trading.selectors_backtests import strategy_names
 from workers.engine.risk.scopes import Scope, ScopeKind
 
 
@@ -103,12 +105,19 @@ def cancel_orders(ctx: Context, *, venue: str, selection: dict[str, Any], reason
     """Order a part of the open orders on ``venue`` to be cancelled; trading goes on. Needs TRADING_CANCEL.
 
     ``selection`` holds any of scope, symbol, strategy and side; what is left out takes all of its sort.
+    NotFound lists what there is when one of them is none here: a slip must not look like orders that were cancelled.
     """
     require(ctx, Capability.TRADING_CANCEL, object_type="venue", object_id=venue)
     reason, chosen = checked_reason(reason), plans.checked_selection(selection)
     place = Venue.objects.filter(name=venue).first()
     if place is None:
         raise NotFound(f"there is no venue {venue!r}")
+    _must_exist(plans.checked_scope(chosen["scope"]))
+    if chosen["symbol"]:
+        listed = Instrument.objects.filter(venue=place).order_by("symbol").values_list("symbol", flat=True)
+        _must_be_among("instrument", chosen["symbol"], list(listed))
+    if chosen["strategy"]:
+        _strategy_must_exist(chosen["strategy"])
     order = CancelOrder.objects.create(venue=place, selection=chosen, reason=reason, by=ctx.actor.name, at=ctx.now())
     audit.record(
         ctx.because(reason),
@@ -136,17 +145,31 @@ def adopt_scope_halt(ctx: Context, *, scope: str, reason: str, by: str, journal_
 
 def _must_exist(scope: Scope) -> None:
     """Refuse a scope that nothing belongs to: a slip in its name must not look like a halt."""
-    known: list[str] = []
+    known: Sequence[str] = ()
     if scope.kind is ScopeKind.VENUE:
         known = list(Venue.objects.values_list("name", flat=True))
     elif scope.kind is ScopeKind.INSTRUMENT:
         known = sorted(set(Instrument.objects.values_list("symbol", flat=True)))
     elif scope.kind is ScopeKind.DESK:
         known = desk_names()
+    elif scope.kind is ScopeKind.STRATEGY:
+        _strategy_must_exist(scope.name)
+        return
     else:
         return
-    if scope.name not in known:
-        raise NotFound(f"there is no {scope.kind.value} {scope.name!r}; known: {', '.join(known) or 'none'}")
+    _must_be_among(scope.kind.value, scope.name, known)
+
+
+def _strategy_must_exist(name: str) -> None:
+    """One that ran is known without the catalogue: a broken file in it must not keep anybody from halting."""
+    ran = set(RunObservation.objects.order_by().values_list("strategy", flat=True).distinct())
+    if name not in ran:
+        _must_be_among("strategy", name, sorted({*ran, *strategy_names()}))
+
+
+def _must_be_among(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise NotFound(f"there is no {what} {name!r}; known: {', '.join(known) or 'none'}")
 
 
 def _locked(ctx: Context, scope: str) -> ScopeControl:
