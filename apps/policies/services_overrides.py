@@ -19,6 +19,7 @@ from apps.core.errors import IllegalTransition, Invalid, NotFound, PermissionRef
 from apps.policies.choices import OverrideState
 from apps.policies.domain import overrides as plans
 from apps.policies.domain.signatures import override_bytes
+from apps.policies.grids import lots_of
 from apps.policies.models import LimitOverride
 from apps.policies.rows import override_key, override_row
 from apps.policies.services import sign_bytes
@@ -39,6 +40,7 @@ def request_override(
     if not 0 < len(text) <= 500:
         raise Invalid("say why, in at most 500 characters", reason=["must not be empty"])
     meant, limit, canonical = plans.checked(scope=scope, code=code, amount=amount, until=until, now=ctx.now())
+    plans.check_grid(meant, limit, canonical, lots_of(meant.name))
     row = LimitOverride.objects.create(
         scope=str(meant),
         code=limit.value,
@@ -82,10 +84,12 @@ def approve_override(ctx: Context, *, override_id: UUID, grant: UUID | None) -> 
 
 @transaction.atomic
 def reject_override(ctx: Context, *, override_id: UUID) -> LimitOverride:
-    """Refuse a request, or withdraw one's own. Needs POLICY_EDIT, or to be the one who asked."""
+    """Refuse a request, which needs POLICY_EDIT, or withdraw one's own, which needs TRADING_RESUME as asking does."""
     row = _locked(override_id)
-    if ctx.actor.user is None or ctx.actor.user.pk != row.requested_by_id:
-        require(ctx, Capability.POLICY_EDIT, object_type="override", object_id=str(override_id))
+    own = ctx.actor.user is not None and ctx.actor.user.pk == row.requested_by_id
+    # To be the one who asked is not enough: a token of that person may be one that only reads.
+    needed = Capability.TRADING_RESUME if own else Capability.POLICY_EDIT
+    require(ctx, needed, object_type="override", object_id=str(override_id))
     if row.state != OverrideState.PENDING:
         raise IllegalTransition(f"the override is {row.state} already", state=row.state)
     row.state, row.decided_by_name, row.decided_at = OverrideState.REJECTED, ctx.actor.name, ctx.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from apps.accounts.services import stepup
 from apps.audit.models import AuditEntry
 from apps.audit.services.keys import signing_key
 from apps.core.clock import FrozenClock
-from apps.core.context import service_context
+from apps.core.context import ActorKind, service_context
 from apps.core.errors import IllegalTransition, Invalid, PermissionRefused
 from apps.core.models import OutboxMessage
 from apps.policies import models, selectors
@@ -24,6 +25,8 @@ from apps.policies.domain.optional_limits import OPTIONAL
 from apps.policies.domain.overrides import override_digest
 from apps.policies.domain.signatures import is_override_signed
 from apps.streaming.topics import TOPICS
+from apps.trading import services as trading
+from tests.factories import journal
 from tests.factories.journal import BTC
 from tests.factories.people import Person, make_person, signed_in
 from workers.engine.risk.limits import parse_limits
@@ -133,6 +136,17 @@ def test_leave_is_refused_withdrawn_and_taken_back() -> None:
 
 
 @pytest.mark.django_db
+def test_to_have_asked_is_not_enough_to_withdraw() -> None:
+    ann = make_person("ann", Role.OPERATOR)
+    row, ctx = wish(ann), ann.context()
+    reading = replace(ctx, actor=replace(ctx.actor, kind=ActorKind.TOKEN, scopes=()))
+    with pytest.raises(PermissionRefused), transaction.atomic():
+        services.reject_override(reading, override_id=row.pk)
+    row.refresh_from_db()
+    assert row.state == "pending"
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("changes", "field", "said"),
     [
@@ -223,3 +237,18 @@ def test_a_wrong_optional_limit_is_named_with_its_field(name: str, value: Any, s
     with pytest.raises(Invalid) as caught:
         checked({**default_limits(), **COMPLETE, name: value})
     assert said in caught.value.fields[name][0]
+
+
+@pytest.mark.django_db
+def test_a_quantity_off_the_grid_of_a_venue_is_refused_where_the_instrument_is_known() -> None:
+    trading.project(service_context("projector"), worker="w", records=journal.records(journal.opening()))
+    who = make_person("ann", Role.OPERATOR)
+    quantity = {"code": "QUANTITY_ABOVE_LIMIT", "scope": "instrument:BTCUSDT"}
+    with (
+        pytest.raises(Invalid, match=r"whole lots of 0\.00001 of BTCUSDT on paper, was 1\.000001"),
+        transaction.atomic(),
+    ):
+        wish(who, **quantity, amount="1.000001")
+    assert wish(who, **quantity, amount="1.00001").amount == "1.00001"
+    assert wish(who, **{**quantity, "code": "POSITION_ABOVE_LIMIT"}, amount="1.000001").amount == "1.000001"
+    assert wish(who, **{**quantity, "scope": "instrument:NOWHERE"}, amount="1.000001").amount == "1.000001"
