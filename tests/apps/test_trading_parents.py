@@ -210,3 +210,15 @@ def test_the_same_key_asks_once(bench: Bench, ann: Person) -> None:
     second = browser.send(URL, {**body(), "grant": grant}, key="parent-key-1")
     assert first.json() == second.json()
     assert ParentOrder.objects.count() == 1
+
+
+def test_an_order_that_is_repeated_with_a_new_code_is_not_placed_twice(bench: Bench, ann: Person) -> None:
+    """The answer was lost: the repeat carries the same key and, the code being used up, another grant."""
+    browser, answers = signed_in(ann), []
+    for quantity in ("1.2", "1.2", "1.3"):
+        asked = {"code": ann.fresh_code(), "action": "trading.order", "object_id": "paper"}
+        grant = browser.send("/api/v1/auth/step-up/", asked).json()["grant"]
+        answers.append(browser.send(URL, {**body(quantity=quantity), "grant": grant}, key="one-intention"))
+    assert [answer.status_code for answer in answers] == [202, 202, 409]
+    assert answers[0].json() == answers[1].json()
+    assert ParentOrder.objects.count() == 1

@@ -34,6 +34,16 @@ function cookie(name) {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }
 
+/** A key for one intention: the same as long as `asked` is, so an answer that was lost can be asked for again. */
+export function keyOf() {
+  let key = "", last = null;
+  return (asked) => {
+    const now = JSON.stringify(asked);
+    if (now !== last) [key, last] = [crypto.randomUUID(), now];
+    return key;
+  };
+}
+
 async function call(method, path, { body, key, version } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") {

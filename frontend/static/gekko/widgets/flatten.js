@@ -1,6 +1,6 @@
 // Closing positions: what would be sent and what it is likely to cost, a typed word, a reason, a fresh code for exactly that.
 
-import { Refused, get, post } from "../core/api.js";
+import { Refused, get, keyOf, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { el } from "../core/dom.js";
@@ -28,6 +28,7 @@ export async function flatten(symbol = "") {
     toast(refusal, "warn");
     return;
   }
+  const key = keyOf();
   ask({
     title: symbol ? `Flatten ${symbol}` : "Flatten all positions",
     what: `Reduce-only orders go through the risk gate and take the market, for up to ${shown.patience_s} s. ${stillOn()}`,
@@ -39,7 +40,7 @@ export async function flatten(symbol = "") {
     ],
     confirm: symbol ? `Flatten ${symbol}` : "Flatten all",
     danger: true,
-    act: (values) => send(shown, possible, values),
+    act: (values) => send(shown, possible, values, key),
   });
 }
 
@@ -94,13 +95,14 @@ function spreadCost(row) {
   return (Number(row.quantity) * (Number(feed.ask) - Number(feed.bid))) / 2;
 }
 
-async function send(shown, possible, { word, reason, code }) {
+async function send(shown, possible, { word, reason, code }, key) {
   if (word.trim().toUpperCase() !== PHRASE) throw new Refused(0, { detail: `Type ${PHRASE} to confirm` });
   if (!reason.trim()) throw new Refused(0, { detail: "Give a reason: it goes into the audit trail" });
   if (!/^\d{6,8}$/.test(code.trim())) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
   const leave = { code: code.trim(), action: "trading.flatten", object_id: `${venue}:${shown.digest}` };
   const { grant } = await post("auth/step-up/", leave);
   const positions = possible.map((row) => ({ symbol: row.symbol, side: row.side, quantity: row.quantity }));
-  await post("trading/flatten/", { venue, positions, reason: reason.trim(), grant });
+  const order = { venue, positions, reason: reason.trim() };
+  await post("trading/flatten/", { ...order, grant }, { key: key(order) });
   toast("Ordered; the positions shrink here as the venue fills");
 }

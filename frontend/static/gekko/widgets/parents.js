@@ -1,6 +1,6 @@
 // Parent orders: how far each is against its schedule, its children, a new one, and its end.
 
-import { Refused, post } from "../core/api.js";
+import { Refused, keyOf, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { ask, drawer } from "../core/dialogs.js";
 import { el } from "../core/dom.js";
@@ -113,6 +113,7 @@ function end(row) {
 
 /** Ask for a new parent order; the loop takes it on within a second. */
 function submit() {
+  const key = keyOf();
   ask({
     title: "New parent order",
     what: "Worked by child orders through the risk gate. Parameters are described in the guide to parent orders.",
@@ -128,11 +129,11 @@ function submit() {
       { name: "code", label: "Fresh authenticator code", kind: "code" },
     ],
     confirm: "Order",
-    act: send,
+    act: (values) => send(values, key),
   });
 }
 
-async function send(values) {
+async function send(values, key) {
   const said = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
   if (!["buy", "sell"].includes(said.side.toLowerCase())) throw new Refused(0, { detail: "Say buy or sell" });
   if (!/^\d{6,8}$/.test(said.code)) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
@@ -148,7 +149,7 @@ async function send(values) {
     ...(said.limit ? { limit_price: said.limit } : {}),
   };
   const { grant } = await post("auth/step-up/", { code: said.code, action: "trading.order", object_id: venue });
-  const row = await post("parents/", { ...order, grant });
+  const row = await post("parents/", { ...order, grant }, { key: key(order) });
   put("parents", row.parent_id, row);
   toast("Ordered; the loop takes it on within a second");
 }
