@@ -208,3 +208,36 @@ async def test_effects_of_effects_come_after_the_list_that_caused_them(rig: Rig)
     await rig.gateway.drain()
     names = [record.event.client_id for record in read(rig.folder) if isinstance(record.event, OrderAccepted)]
     assert names == ["first", "second", "nested"]
+
+
+async def test_a_clean_stop_waits_for_its_own_cancels(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered: list[str] = []
+
+    async def cancel(symbol: str, client_id: str) -> None:
+        await asyncio.sleep(0.05)
+        answered.append(client_id)
+
+    monkeypatch.setattr(rig.wire, "cancel", cancel)
+    rig.gateway.handle([ports.Journal(accepted("o1")), ports.Cancel("o1", "BTCUSDT", "", "the worker stops")])
+    await rig.gateway.drain()
+    assert answered == ["o1"]
+
+
+async def test_a_stop_without_a_journal_still_cancels(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = rig.journal._write_out
+    monkeypatch.setattr(rig.journal, "_write_out", lambda _lines: (0, OSError(28, "No space left on device")))
+    rig.gateway.handle([ports.Journal(accepted("o1")), ports.Cancel("o1", "BTCUSDT", "", "the worker stops")])
+    await rig.gateway.drain()
+    monkeypatch.setattr(rig.journal, "_write_out", real)
+    assert [(what, client_id) for what, client_id, _ in rig.wire.seen] == [("cancel", "o1")]
+
+
+async def test_a_hook_that_fails_in_an_answer_ends_the_watched_part(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def report(event: JournalEvent) -> None:
+        if isinstance(event, OrderAccepted):
+            raise ZeroDivisionError("in on_order")
+
+    monkeypatch.setattr(rig.host, "report", report)
+    rig.gateway.handle(rig.order("o1"))
+    with pytest.raises(ZeroDivisionError, match="in on_order"):
+        await asyncio.wait_for(asyncio.shield(rig.task), 5)

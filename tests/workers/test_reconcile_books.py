@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -58,6 +59,13 @@ class Lists:
 
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:
         return next((cid for cid, order in self.orders.items() if order.venue_order_id == venue_order_id), "")
+
+
+class Unwalked(set[tuple[str, int]]):
+    """Known trades that may be looked up and not walked: there are hundreds of thousands of them."""
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        raise AssertionError("walks all trades")
 
 
 class Scene:
@@ -210,6 +218,45 @@ async def test_an_intent_that_the_venue_does_not_know_ends_only_after_its_deadli
     scene.now += 3 * SECOND_NS
     assert await scene.reconciler.settle(order)
     assert scene.books.orders[OURS].status is OrderStatus.CANCELED
+
+
+async def test_a_late_answer_proves_nothing_about_the_time_after_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked at 0.3 s and told at 3.1 s that the order is not there: it may have arrived at 0.4 s."""
+    scene = Scene()
+    scene.intend()
+    scene.report(OrderSent(ts=scene.now, client_id=OURS, stages={}))
+    scene.report(OrderUnknown(ts=scene.now, client_id=OURS, detail="timeout"))
+    scene.now += 300_000_000
+
+    async def query(symbol: str, client_id: str) -> VenueOrder:
+        scene.now += 2_800_000_000
+        raise OrderNotFound(client_id)
+
+    monkeypatch.setattr(scene.venue, "query", query)
+    order = scene.books.orders[OURS]
+    assert not await scene.reconciler.settle(order)
+    assert scene.books.orders[OURS].status is OrderStatus.UNKNOWN
+    assert await scene.reconciler.settle(order), "asked again after the deadline, the answer counts"
+    assert not scene.books.orders[OURS].open
+
+
+async def test_trades_are_read_on_from_the_newest_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.intend()
+    scene.at_venue(OrderStatus.PARTIALLY_FILLED, filled=20)
+    scene.trade_at_venue(7, 20)
+    assert (await scene.run()).ok
+    real = scene.venue.trades
+    asked: list[tuple[str, int]] = []
+
+    async def trades(symbol: str, after: int) -> list[VenueTrade]:
+        asked.append((symbol, after))
+        return await real(symbol, after)
+
+    monkeypatch.setattr(scene.venue, "trades", trades)
+    monkeypatch.setattr(scene.books, "trades", Unwalked(scene.books.trades))
+    assert (await scene.run()).ok
+    assert ("BTCUSDT", 7) in asked
 
 
 async def test_an_unknown_order_that_arrived_is_worked_on() -> None:

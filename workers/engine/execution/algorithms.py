@@ -32,8 +32,10 @@ from workers.engine.execution.progress import Progress
 from workers.engine.execution.volume import VolumeCurve
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Lots = Annotated[int, msgspec.Meta(ge=0)]
+MOST_LOTS: Final = 10**18
+Lots = Annotated[int, msgspec.Meta(ge=0, le=MOST_LOTS)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
+Interval = Annotated[float, msgspec.Meta(ge=0.001, le=86_400.0)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Rate = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Factor = Annotated[float, msgspec.Meta(ge=0.0, le=100.0)]
@@ -171,12 +173,12 @@ class TwapParams(Tactics, frozen=True, kw_only=True):
     """Give ``slices``, or ``interval_s`` between them: then ``horizon // interval`` slices, without a fence post."""
 
     slices: Count | None = None
-    interval_s: Seconds | None = None
+    interval_s: Interval | None = None
     jitter: Share = 0.0
 
     def __post_init__(self) -> None:
-        if (self.slices is None) == (not self.interval_s):
-            raise ValueError("expected either slices or interval_s above 0")
+        if (self.slices is None) == (self.interval_s is None):
+            raise ValueError("expected either slices or interval_s")
 
 
 @_algorithm
@@ -261,7 +263,7 @@ class Pov(Algorithm[PovParams]):
 class IcebergParams(Tactics, frozen=True, kw_only=True):
     """Rests at the limit price, or at the touch where there is none."""
 
-    display_lots: Annotated[int, msgspec.Meta(ge=1)]
+    display_lots: Annotated[int, msgspec.Meta(ge=1, le=MOST_LOTS)]
     vary: Share = 0.0
     style: Literal["take", "mixed", "rest"] = "rest"
 
@@ -326,7 +328,7 @@ class AdaptiveParams(Tactics, frozen=True, kw_only=True):
     urgency: Annotated[float, msgspec.Meta(ge=0.0, le=50.0)] = 1.5
     steps: Count = 20
     expected_lots: Lots = 0
-    volatility_bps: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    volatility_bps: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] = 0.0
 
 
 @_algorithm

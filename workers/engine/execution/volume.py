@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from functools import cached_property
+from itertools import accumulate
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -12,18 +14,24 @@ from workers.engine.config import DAY_NS, SECOND_NS
 from workers.engine.events import Bar
 
 TAPE_POINTS: Final = 8192
+MOST_BINS: Final = 10_080
+"""The minutes of a week. A curve travels with its parent, through records and the journal."""
+
+Weight = Annotated[int, msgspec.Meta(le=10**18)]
 
 
-class VolumeCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VolumeCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Mean lots that trade in each bin of a period that repeats, such as a day; within a bin volume is even.
 
     ``weights[i]`` belongs to ``[i * bin_ns, (i + 1) * bin_ns)`` of the period, which begins at 1970-01-01 UTC.
     """
 
-    bin_ns: int
-    weights: tuple[int, ...]
+    bin_ns: Annotated[int, msgspec.Meta(le=10**18)]
+    weights: tuple[Weight, ...]
 
     def __post_init__(self) -> None:
+        if len(self.weights) > MOST_BINS:
+            raise ValueError(f"expected a volume curve of at most {MOST_BINS} bins, was {len(self.weights)}; widen it")
         if self.bin_ns <= 0 or not self.weights or min(self.weights) < 0 or not sum(self.weights):
             raise ValueError(
                 f"expected a volume curve with bins above 0 ns and volume in some bin, was {self.bin_ns} ns "
@@ -39,7 +47,13 @@ class VolumeCurve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Lots from 1970 to ``ts`` by this curve; the difference of two is what to expect between them."""
         periods, within = divmod(ts, self.period_ns)
         index, rest = divmod(within, self.bin_ns)
-        return periods * sum(self.weights) + sum(self.weights[:index]) + self.weights[index] * rest / self.bin_ns
+        sums = self._sums
+        return periods * sums[-1] + sums[index] + self.weights[index] * rest / self.bin_ns
+
+    @cached_property
+    def _sums(self) -> tuple[int, ...]:
+        """Weights before each bin, and of all."""
+        return tuple(accumulate(self.weights, initial=0))
 
     def expected(self, start: int, end: int) -> float:
         """Lots to expect in ``[start, end)``."""

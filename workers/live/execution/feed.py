@@ -95,8 +95,11 @@ class Feed:
         self._make_views()
 
     def _make_views(self) -> None:
-        config = ViewConfig(bar_interval_ns=self.interval_ns)
+        """New views go on in the market session that the old ones knew: another interval is no other session."""
+        config, known = ViewConfig(bar_interval_ns=self.interval_ns), self.views
         self.views = {symbol: MarketView(one, config) for symbol, one in self._instruments.items()}
+        for symbol, old in known.items():
+            self.views[symbol].session_id, self.views[symbol].closes_at = old.session_id, old.closes_at
 
     async def run(self) -> None:
         """Follow the market until cancelled; raises what the kernel raised: a failed handler must not trade on."""

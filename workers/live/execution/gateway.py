@@ -105,6 +105,7 @@ class Gateway:
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._cancelling: dict[str, asyncio.Task[None]] = {}
         self._left: dict[str, _Waiting] = {}
+        self._failure: BaseException | None = None
         self.broken = ""
         """Why the journal cannot be written; empty while it can."""
 
@@ -148,10 +149,15 @@ class Gateway:
             self._later = asyncio.get_running_loop().call_later(LAZY_S, self._urgent.set)
 
     async def run(self) -> None:
-        """The committer, until cancelled: makes appended records durable, then lets out what waited for them."""
+        """The committer, until cancelled: makes appended records durable, then lets out what waited for them.
+
+        Raises what broke a sending or a cancel, such as a hook of the strategy that failed in an answer: the rest of
+        that answer is lost, so whoever watches this must learn of it.
+        """
         while True:
             await self._urgent.wait()
             self._urgent.clear()
+            self._raise_failure()
             if self._later is not None:
                 self._later.cancel()
                 self._later = None
@@ -191,7 +197,18 @@ class Gateway:
                 self.cancel(effect.symbol, effect.client_id)
             elif type(effect) is Send and not cancels_only:
                 task = asyncio.create_task(self._send(waiting, effect))
+                task.add_done_callback(self._on_done)
                 self._sending[effect.intent.client_id] = task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """Keep the first failure of a task for those who watch ``run``."""
+        if not task.cancelled() and (failure := task.exception()) is not None and self._failure is None:
+            self._failure = failure
+            self._urgent.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     # -- orders
 
@@ -257,7 +274,9 @@ class Gateway:
     def cancel(self, symbol: str, client_id: str) -> None:
         """Ask for a cancel now, unless that is under way."""
         if client_id not in self._cancelling:
-            self._cancelling[client_id] = asyncio.create_task(self._cancel(symbol, client_id))
+            task = asyncio.create_task(self._cancel(symbol, client_id))
+            task.add_done_callback(self._on_done)
+            self._cancelling[client_id] = task
 
     async def _cancel(self, symbol: str, client_id: str) -> None:
         """The venue cannot cancel what it has not got yet, so the answer to the sending comes first."""
@@ -274,11 +293,28 @@ class Gateway:
             self._cancelling.pop(client_id, None)
 
     async def drain(self) -> None:
-        """Wait, for a while, until every order on the wire has its answer and the journal is durable."""
-        tasks: list[asyncio.Task[Any]] = [*self._sending.values(), *self._cancelling.values()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._config.drain_s)
+        """Wait, ``drain_s`` at most, until the journal is durable and all that waited for it has its answer.
+
+        What answers lead to is waited for as well. Raises what broke a sending or a cancel.
+        """
+        end = time.monotonic() + self._config.drain_s
+        while True:
+            unsaved = await self._commit_last()
+            tasks: list[asyncio.Task[Any]] = [*self._sending.values(), *self._cancelling.values()]
+            left_s = end - time.monotonic()
+            if not tasks or left_s <= 0:
+                break
+            await asyncio.wait(tasks, timeout=left_s)
+        if unsaved:
+            log.error("stopped with records that are not on disk", reason=unsaved)
+        self._raise_failure()
+
+    async def _commit_last(self) -> str:
+        """Let out what waits; the reason when the journal cannot be written, which keeps cancels from nothing."""
         try:
             await self._journal.commit()
         except JournalUnavailable as error:
-            log.exception("stopped with records that are not on disk", reason=str(error))
+            self._fail(str(error))
+            return str(error)
+        self._release()
+        return ""

@@ -113,7 +113,15 @@ class LoopHost:
         """Hand a look at the control plane's tables over; dropped while the loop is not ready."""
         loop, trading, control = self._loop, self.trading, self.control
         if loop is not None and control is not None and trading is not None and trading.ready.is_set():
-            asyncio.run_coroutine_threadsafe(control.take(desired), loop)
+            asyncio.run_coroutine_threadsafe(control.take(desired), loop).add_done_callback(self._on_taken)
+
+    def _on_taken(self, taken: Future[None]) -> None:
+        """Nobody waits for the answer to a look, so its failure is told here; the next look tries again."""
+        if taken.cancelled() or (failure := taken.exception()) is None:
+            return
+        log.error("what is wanted cannot be looked at", exc_info=failure)
+        if self.control is not None:
+            self.control.problem = f"{type(failure).__name__}: {failure}"
 
     def take_reply(self, reply: Reply) -> None:
         """Hand forecasts over."""

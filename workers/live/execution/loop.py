@@ -85,6 +85,7 @@ class TradingLoop:
         self.forecast_asked = 0
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts
+        self._replies: asyncio.Queue[Reply] = asyncio.Queue()
         self._sessions: dict[str, tuple[int, int]] = {}
 
     # -- life
@@ -192,6 +193,7 @@ class TradingLoop:
             "journal": self.gateway.run(),
             "timer": self._tick(),
             "market": self.feed.run(),
+            "forecasts": self._hear_forecasts(),
             "account": self.users.run(),
             "orders": self.caretaker.settle_orders(),
             "reconciliation": self.caretaker.keep_reconciled(),
@@ -267,12 +269,17 @@ class TradingLoop:
 
     def take_forecasts(self, reply: Reply) -> None:
         """An answer of the forecast worker; an error in it means holding, as silence does."""
-        self.forecast_heard = reply
-        if reply.error:
-            log.warning("no forecast", request=reply.request_id, error=reply.error)
-        now = time.time_ns()
-        for forecast in reply.forecasts:
-            self.apply(self.kernel.on_forecast(forecast, now))
+        self._replies.put_nowait(reply)
+
+    async def _hear_forecasts(self) -> None:
+        """Until cancelled. A part of the loop, so that a strategy that fails on a forecast does not fail unseen."""
+        while True:
+            reply = self.forecast_heard = await self._replies.get()
+            if reply.error:
+                log.warning("no forecast", request=reply.request_id, error=reply.error)
+            now = time.time_ns()
+            for forecast in reply.forecasts:
+                self.apply(self.kernel.on_forecast(forecast, now))
 
     # -- what gateway and caretaker tell
 

@@ -34,6 +34,9 @@ class ParentsWanted:
                 await self._take(one)
             except (ValueError, KeyError, VenueError) as error:
                 problems.append(f"parent {one.get('parent_id')}: {error}")
+            except Exception as error:  # told and logged: one bad request must not keep others from being cancelled
+                log.exception("parent order cannot be taken on", parent_id=one.get("parent_id"))
+                problems.append(f"parent {one.get('parent_id')}: {type(error).__name__}: {error}")
         return problems
 
     async def _take(self, wanted: Mapping[str, Any]) -> None:

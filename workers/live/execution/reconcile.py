@@ -71,6 +71,7 @@ class Reconciler:
         self._settle_after_ns = settle_after_ns
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
+        self._newest: dict[str, int] = {}
         self._missing: set[str] = set()
         self.late_fills = 0
         """Fills adopted here although the account stream had had seconds to report them."""
@@ -79,11 +80,12 @@ class Reconciler:
 
     async def settle(self, order: Order) -> bool:
         """Ask the venue about one order and report what it says; False while nothing can be concluded yet."""
+        asked = self._clock()
         try:
             found = await self._venue.query(order.symbol, order.client_id)
         except OrderNotFound as error:
             self._missing.add(order.client_id)
-            return self._settle_missing(order, str(error))
+            return self._settle_missing(order, asked, str(error))
         self._missing.discard(order.client_id)
         if found.status is OrderStatus.REJECTED:
             code, message = "REJECTED", "rejected by the venue"
@@ -103,10 +105,11 @@ class Reconciler:
     def _accept(self, client_id: str, found: VenueOrder) -> None:
         self._report(OrderAccepted(ts=self._clock(), client_id=client_id, venue_order_id=found.venue_order_id))
 
-    def _settle_missing(self, order: Order, detail: str) -> bool:
+    def _settle_missing(self, order: Order, asked: int, detail: str) -> bool:
+        """A slow answer tells of the time when it was asked for: the order may have arrived since then."""
         if order.status not in UNSETTLED:
             return not order.open
-        if self._clock() - order.created < self._settle_after_ns:
+        if asked - order.created < self._settle_after_ns:
             return False
         detail = f"the venue does not know it after its send deadline ({detail})"
         self._report(OrderNotSent(ts=self._clock(), client_id=order.client_id, detail=detail))
@@ -116,10 +119,11 @@ class Reconciler:
 
     async def adopt_fills(self, symbol: str, *, everything: bool = False) -> list[str]:
         """Report every trade of ours that the books lack; return what cannot be placed, in words."""
-        known = (trade_id for traded, trade_id in self._books.trades if traded == symbol)
-        after = 0 if everything else self._compared.get(symbol, max(known, default=0))
+        after = 0 if everything else self._after(symbol)
+        self._newest[symbol] = max(after, self._newest.get(symbol, 0))
         breaks: list[str] = []
         for trade in await self._venue.trades(symbol, after):
+            self._newest[symbol] = max(trade.trade_id, self._newest[symbol])
             if trade.ts_event < self.since_ns or (symbol, trade.trade_id) in self._books.trades:
                 continue
             client_id = await self._owner(trade)
@@ -129,6 +133,12 @@ class Reconciler:
             else:
                 breaks.append(f"trade {trade.trade_id} in {symbol} is of order {client_id}, which the journal lacks")
         return breaks
+
+    def _after(self, symbol: str) -> int:
+        """The newest trade that was compared; before the first comparison, the newest that we know."""
+        if symbol in self._compared:
+            return self._compared[symbol]
+        return max((trade_id for traded, trade_id in self._books.trades if traded == symbol), default=0)
 
     async def _owner(self, trade: VenueTrade) -> str:
         for order in self._books.orders.values():
@@ -215,10 +225,8 @@ class Reconciler:
         return breaks
 
     def _remember(self) -> None:
-        """Balances agree, so no trade up to the newest that we know can be missing."""
-        for symbol, trade_id in self._books.trades:
-            if trade_id > self._compared.get(symbol, 0):
-                self._compared[symbol] = trade_id
+        """Balances agree, so no trade up to the newest that the venue told can be missing."""
+        self._compared.update(self._newest)
 
 
 def _differences(ours: dict[str, int], theirs: dict[str, int]) -> list[str]:
