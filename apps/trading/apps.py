@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class TradingConfig(AppConfig):
     name = "apps.trading"
     label = "trading"
+
+    def ready(self) -> None:
+        from apps.policies.grids import tell_lots  # noqa: PLC0415 - models are ready only now
+        from apps.trading.selectors import lot_sizes  # noqa: PLC0415
+
+        tell_lots(lot_sizes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.db import connection
@@ -157,6 +158,11 @@ def balances(venue: str) -> QuerySet[Balance]:
 
 def instruments(venue: str | None = None) -> QuerySet[Instrument]:
     return Instrument.objects.all() if venue is None else Instrument.objects.filter(venue_id=venue)
+
+
+def lot_sizes(symbol: str) -> dict[str, Decimal]:
+    """Lot size in the base asset by venue, of an instrument."""
+    return dict(Instrument.objects.filter(symbol=symbol).values_list("venue_id", "lot"))
 
 
 def halts(venue: str | None = None) -> QuerySet[Halt]:

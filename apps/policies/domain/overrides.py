@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any, Final
 
 from apps.core.errors import IllegalTransition, Invalid, PermissionRefused
@@ -59,6 +60,19 @@ def checked(*, scope: str, code: str, amount: str, until: datetime, now: datetim
     if wrong or meant is None or reason is None:
         raise Invalid("; ".join(f"{name}: {said[0]}" for name, said in sorted(wrong.items())), **wrong)
     return meant, reason, canonical
+
+
+def check_grid(scope: Scope, reason: Reason, amount: str, lots: Mapping[str, Decimal]) -> None:
+    """Raise Invalid for a quantity of an order that is no whole number of lots on a venue, by lot size by venue.
+
+    The gate of such a venue could not use it. A position may be any amount.
+    """
+    if reason is not Reason.QUANTITY_ABOVE_LIMIT:
+        return
+    for venue, lot in sorted(lots.items()):
+        if (Fraction(amount) / Fraction(lot)).denominator != 1:
+            said = f"expected whole lots of {plain(lot)} of {scope.name} on {venue}, was {amount}"
+            raise Invalid(f"amount: {said}", amount=[said])
 
 
 def _amount(given: str, unit: Unit) -> str:
