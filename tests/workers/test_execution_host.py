@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.support.execution import LIMITS_PUBLIC, SYMBOLS, desired, paper_venue, published, within
+from tests.support.execution import (
+    LIMITS_PUBLIC,
+    SECOND_NS,
+    SYMBOLS,
+    Oscillating,
+    desired,
+    paper_venue,
+    published,
+    within,
+)
+from workers.adapters.forecast_client import Reply
 from workers.adapters.journal import JournalLocked
 from workers.engine.kernel import RunError
 from workers.engine.risk.limits import limits_digest
@@ -159,3 +171,31 @@ async def test_without_a_venue_commands_are_refused_in_words(tmp_path: Path) -> 
     assert host.alive()
     await asyncio.to_thread(host.stop)
     assert not host.alive()
+
+
+async def test_a_look_that_breaks_is_told_and_a_forecast_that_breaks_ends_the_loop(
+    venue_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, number: ended.append(number))
+    host = LoopHost(config(tmp_path / "journal", venue_url))
+    host.start(NoForecasts(), Shown())
+    await within(10, host.ready)
+    assert host.trading is not None
+    assert host.control is not None
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("by a strategy")
+
+    monkeypatch.setattr(host.control, "_take_state", broken)
+    host.take_desired(desired())
+    await within(5, lambda: host.status()["problem"] == "ZeroDivisionError: by a strategy")
+    monkeypatch.setattr(host.trading.kernel, "on_forecast", broken)
+    oscillating = Oscillating()
+    made: list[Reply] = []
+    oscillating.loop = SimpleNamespace(take_forecasts=made.append)  # type: ignore[assignment]
+    oscillating._answer(1, SECOND_NS, "model-1", ["BTCUSDT"])
+    host.take_reply(made[0])
+    await within(5, lambda: ended)
+    assert host.failure == "ZeroDivisionError: by a strategy"
+    await asyncio.to_thread(host.stop)

@@ -20,6 +20,7 @@ from workers.engine.events import OrderIntended, ParentEnded
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus
 from workers.engine.instruments import Instrument
 from workers.engine.vocabulary import Side
+from workers.live.execution.parents import ParentsWanted
 
 SECOND_NS = 1_000_000_000
 SYMBOL = "ETHUSDT"
@@ -240,3 +241,17 @@ async def test_whatever_happens_to_worker_and_venue_no_child_is_doubled_or_left_
             assert parent(desk, one).status in (ParentStatus.FILLED, ParentStatus.EXPIRED)
             assert parent(desk, one).filled == parent(desk, one).lots or "lots left" in parent(desk, one).detail
         await finish(desk, venue)
+
+
+async def test_a_request_that_breaks_keeps_nobody_else_from_starting_or_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    async def take(_self: ParentsWanted, one: dict[str, Any]) -> None:
+        if one["parent_id"] == "bad":
+            raise ZeroDivisionError("integer division or modulo by zero")
+        done.append(one["parent_id"])
+
+    monkeypatch.setattr(ParentsWanted, "_take", take)
+    problems = await ParentsWanted(None).take([{"parent_id": name} for name in ("a", "bad", "b")])  # type: ignore[arg-type]
+    assert done == ["a", "b"]
+    assert problems == ["parent bad: ZeroDivisionError: integer division or modulo by zero"]
