@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.domain.roles import Role
 from apps.audit.models import AuditEntry
@@ -79,7 +81,7 @@ def test_a_message_that_comes_twice_finds_the_run_taken_or_over():
     asked = ask()
     assert services.begin(WORKER, run_id=asked.pk) is not None
     assert services.begin(WORKER, run_id=asked.pk) is None
-    services.fail(WORKER, run_id=asked.pk, detail="test")
+    services.fail(WORKER, run_id=asked.pk, attempt=1, detail="test")
     assert host.work(WORKER, str(asked.pk)) == BacktestState.FAILED
 
 
@@ -136,6 +138,66 @@ def test_a_run_whose_worker_is_lost_is_given_to_another_and_not_for_ever(django_
         assert services.resend_overdue(ctx) == 1
     lost = Backtest.objects.get(pk=asked.pk)
     assert (lost.state, lost.detail) == (BacktestState.FAILED, "its worker was lost 3 times")
+    assert AuditEntry.objects.filter(object_id=str(asked.pk), event="trading.backtest.failed").count() == 1
+
+
+def test_a_worker_that_was_taken_for_dead_is_not_heard():
+    clock = FrozenClock()
+    ctx = service_context("backtest", clock=clock)
+    asked = ask(ctx)
+    services.begin(ctx, run_id=asked.pk)
+    clock.advance(seconds=61)
+    assert services.resend_overdue(ctx) == 1
+    assert services.resend_overdue(ctx) == 0, "it was sent just now"
+    services.begin(ctx, run_id=asked.pk)
+    assert not services.report_progress(ctx, run_id=asked.pk, attempt=1, done=0.5)
+    assert services.fail(ctx, run_id=asked.pk, attempt=1, detail="x").state == BacktestState.RUNNING
+    assert services.report_progress(ctx, run_id=asked.pk, attempt=2, done=0.5)
+
+
+def test_a_run_that_breaks_fails_with_what_it_raised(monkeypatch):
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("hook")
+
+    monkeypatch.setattr(host, "run", broken)
+    search = ask(settings={"ranges": {"fast": "3:15"}, "trials": 1})
+    host.work(WORKER, str(search.pk))
+    search.refresh_from_db()
+    assert (search.state, search.detail) == (BacktestState.FAILED, "every trial failed: ZeroDivisionError: hook")
+
+
+def test_a_search_under_a_large_seed_is_drawn():
+    asked = ask(settings={"ranges": {"fast": "3:15"}, "trials": 1, "seed": 2**32 - 1})
+    host.work(WORKER, str(asked.pk))
+    asked.refresh_from_db()
+    assert asked.state == BacktestState.DONE, asked.detail
+
+
+def test_a_trial_that_is_lost_again_and_again_fails_and_its_search_ends():
+    clock = FrozenClock()
+    ctx = service_context("backtest", clock=clock)
+    asked = ask(ctx, settings={"ranges": {"fast": "3:15"}, "trials": 1})
+    for attempt in range(1, services.MOST_ATTEMPTS + 1):
+        trial = services.begin_trial(ctx, search_id=asked.pk)
+        assert trial is not None
+        clock.advance(seconds=30)
+        with CaptureQueriesContext(connection) as seen:
+            assert services.report_progress(ctx, run_id=trial.pk, attempt=attempt, done=0.5)
+        locks = [one["sql"] for one in seen if "FOR UPDATE" in one["sql"]]
+        assert [asked.pk.hex in sql.replace("-", "") for sql in locks] == [True, False], "the search comes first"
+        assert Backtest.objects.get(pk=asked.pk).heard_at == ctx.now()
+        clock.advance(seconds=61)
+    assert services.begin_trial(ctx, search_id=asked.pk) is None
+    asked.refresh_from_db()
+    assert asked.detail == "every trial failed: its worker was lost 3 times"
+
+
+def test_a_search_that_ends_ends_its_trials():
+    asked = ask(settings={"ranges": {"fast": "3:15"}, "trials": 2})
+    trial = services.begin_trial(WORKER, search_id=asked.pk)
+    assert trial is not None
+    services.cancel_backtest(WORKER, run_id=asked.pk)
+    assert Backtest.objects.get(pk=trial.pk).state == BacktestState.CANCELLED
 
 
 def test_a_search_ends_with_its_best_trial():

@@ -83,7 +83,7 @@ def new_study(seed: int, told: Sequence[tuple[dict[str, Any], float]], space: Sp
     """A study that knows earlier trials; parameters that differ at all are sampled by a tree-structured estimator."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Every trial is drawn from a seed of its own: the next one does not depend on which process asks.
-    sampler = optuna.samplers.TPESampler(seed=seed * 10_007 + len(told))
+    sampler = optuna.samplers.TPESampler(seed=(seed * 10_007 + len(told)) % 2**32)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = {name: _distribution(values) for name, values in space.items()}
     for params, score in told:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+import structlog
 from django.conf import settings
 
 from apps.core.context import Context
@@ -25,6 +26,8 @@ from workers.backtest.search import next_params, parse_space, score_of
 from workers.backtest.tearsheet import tear_sheet
 from workers.engine.risk.limits import LimitsError
 from workers.engine.strategy import StrategyError
+
+log = structlog.get_logger(__name__)
 
 REPORT_EVERY_S: Final = 1.0
 REFUSALS: Final = (BacktestError, StrategyError, LimitsError, StoreError)
@@ -44,9 +47,14 @@ def work(ctx: Context, run_id: str) -> str:
     try:
         _trade(ctx, taken)
     except Cancelled:
-        return services.fail(ctx, run_id=taken.pk, detail="cancelled", cancelled=True).state
+        return services.fail(ctx, run_id=taken.pk, attempt=taken.attempts, detail="cancelled", cancelled=True).state
     except REFUSALS as error:
-        return services.fail(ctx, run_id=taken.pk, detail=str(error)).state
+        return services.fail(ctx, run_id=taken.pk, attempt=taken.attempts, detail=str(error)).state
+    except Exception as error:
+        # A strategy may raise anything, and a run that nobody ends would be tried again and again.
+        log.exception("backtest_broke", run=str(taken.pk), strategy=taken.strategy)
+        detail = f"{type(error).__name__}: {error}"
+        return services.fail(ctx, run_id=taken.pk, attempt=taken.attempts, detail=detail).state
     return get_backtest(taken.pk).state
 
 
@@ -58,6 +66,7 @@ def _trade(ctx: Context, taken: Backtest) -> None:
     services.finish(
         ctx,
         run_id=taken.pk,
+        attempt=taken.attempts,
         summary=result.summary,
         score=score_of(result, str(taken.settings.get("metric") or "sharpe")) if trial else None,
         params=params,
@@ -114,7 +123,7 @@ def _reporter(ctx: Context, taken: Backtest) -> Callable[[float], None]:
         if time.monotonic() < due:
             return
         due = time.monotonic() + REPORT_EVERY_S
-        if not services.report_progress(ctx, run_id=taken.pk, done=done):
+        if not services.report_progress(ctx, run_id=taken.pk, attempt=taken.attempts, done=done):
             raise Cancelled
 
     return told

@@ -1,7 +1,8 @@
 """Asking for backtests, cancelling them, and what their workers report.
 
 A worker holds no lock while it computes: it reports in every second or so, and whoever has not been heard of for
-``SILENT`` is taken for dead, and its run is given to another.
+``SILENT`` is taken for dead, and its run is given to another. The number of the attempt is its ticket: what a worker
+that was taken for dead says is not heard. Whoever locks a trial has locked its search before.
 """
 
 from __future__ import annotations
@@ -83,9 +84,6 @@ def cancel_backtest(ctx: Context, *, run_id: UUID | str) -> Backtest:
         _end(ctx, run, BacktestState.CANCELLED)
     else:
         _save(ctx, run, "backtest.cancelling")
-    for trial in Backtest.objects.select_for_update().filter(search=run).exclude(state__in=FINAL):
-        trial.cancel_requested = True
-        trial.save(update_fields=["cancel_requested"])
     audit.record(ctx, event="trading.backtest.cancelled", object_type="backtest", object_id=str(run.pk))
     return run
 
@@ -112,12 +110,17 @@ def begin_trial(ctx: Context, *, search_id: UUID | str) -> Backtest | None:
     search = _locked(search_id)
     if search.state in FINAL or search.cancel_requested:
         return None
-    now, silent = ctx.now(), ctx.now() - SILENT
-    lost = search.trials.filter(state=BacktestState.RUNNING, heard_at__lt=silent).order_by("number").first()
+    now = ctx.now()
+    for lost in search.trials.filter(state=BacktestState.RUNNING, heard_at__lt=now - SILENT).order_by("number"):
+        if lost.attempts < MOST_ATTEMPTS:
+            lost.heard_at, lost.attempts = now, lost.attempts + 1
+            lost.save(update_fields=["heard_at", "attempts"])
+            return lost
+        _failed(ctx, lost, f"its worker was lost {lost.attempts} times")
+    search.refresh_from_db()
+    if search.state in FINAL:
+        return None
     number = search.trials.count()
-    if lost is not None:
-        Backtest.objects.filter(pk=lost.pk).update(heard_at=now, attempts=lost.attempts + 1)
-        return lost
     if number >= int(search.settings["trials"]):
         return None
     if search.state == BacktestState.QUEUED:
@@ -143,14 +146,15 @@ def begin_trial(ctx: Context, *, search_id: UUID | str) -> Backtest | None:
 
 
 @transaction.atomic
-def report_progress(ctx: Context, *, run_id: UUID | str, done: float) -> bool:
-    """Note how far a run is; False when it shall stop."""
+def report_progress(ctx: Context, *, run_id: UUID | str, attempt: int, done: float) -> bool:
+    """Note how far a run is; False when it shall stop, or another worker has it by now."""
     run = _locked(run_id)
-    if run.state != BacktestState.RUNNING or run.cancel_requested:
+    if run.state != BacktestState.RUNNING or run.cancel_requested or run.attempts != attempt:
         return False
     run.heard_at, run.progress = ctx.now(), done
     if run.kind == BacktestKind.TRIAL:
         run.save(update_fields=["heard_at", "progress"])
+        Backtest.objects.filter(trials=run).update(heard_at=run.heard_at)
     else:
         _save(ctx, run, "backtest.progress")
     return True
@@ -161,14 +165,18 @@ def finish(
     ctx: Context,
     *,
     run_id: UUID | str,
+    attempt: int,
     summary: Mapping[str, Any],
     score: float | None,
     params: Mapping[str, Any],
     sheet: str,
 ) -> Backtest:
-    """Keep what came of a run; of a trial also for its search, which is over with its last trial."""
+    """Keep what came of a run; of a trial also for its search, which is over with its last trial.
+
+    Nothing changes when the run is over already, or another worker has it by now.
+    """
     run = _locked(run_id)
-    if run.state in FINAL:
+    if run.state in FINAL or run.attempts != attempt:
         return run
     run.params, run.summary, run.score, run.progress = dict(params), dict(summary), score, 1.0
     run.inputs, run.fingerprint = str(summary["inputs"]), str(summary["fingerprint"])
@@ -183,11 +191,16 @@ def finish(
 
 
 @transaction.atomic
-def fail(ctx: Context, *, run_id: UUID | str, detail: str, cancelled: bool = False) -> Backtest:
+def fail(ctx: Context, *, run_id: UUID | str, attempt: int, detail: str, cancelled: bool = False) -> Backtest:
     """A run ended without a result: it was cancelled, or ``detail`` says what is wrong with it."""
     run = _locked(run_id)
-    if run.state in FINAL:
+    if run.state in FINAL or run.attempts != attempt:
         return run
+    _failed(ctx, run, detail, cancelled=cancelled)
+    return run
+
+
+def _failed(ctx: Context, run: Backtest, detail: str, *, cancelled: bool = False) -> None:
     run.detail = detail
     _end(ctx, run, BacktestState.CANCELLED if cancelled else BacktestState.FAILED)
     if run.kind == BacktestKind.TRIAL:
@@ -195,7 +208,6 @@ def fail(ctx: Context, *, run_id: UUID | str, detail: str, cancelled: bool = Fal
     elif not cancelled:
         after = {"detail": detail}
         audit.record(ctx, event="trading.backtest.failed", object_type="backtest", object_id=str(run.pk), after=after)
-    return run
 
 
 def _count_trial(ctx: Context, trial: Backtest) -> None:
@@ -228,12 +240,11 @@ def resend_overdue(ctx: Context) -> int:
     waiting = Backtest.objects.select_for_update(skip_locked=True).exclude(kind=BacktestKind.TRIAL)
     late = [
         *waiting.filter(state=BacktestState.QUEUED, sent_at__lt=silent),
-        *waiting.filter(state=BacktestState.RUNNING, heard_at__lt=silent),
+        *waiting.filter(state=BacktestState.RUNNING, heard_at__lt=silent, sent_at__lt=silent),
     ]
     for run in late:
         if run.attempts >= MOST_ATTEMPTS and run.state == BacktestState.RUNNING:
-            run.detail = f"its worker was lost {run.attempts} times"
-            _end(ctx, run, BacktestState.FAILED)
+            _failed(ctx, run, f"its worker was lost {run.attempts} times")
             continue
         run.sent_at = ctx.now()
         run.save(update_fields=["sent_at"])
@@ -242,6 +253,10 @@ def resend_overdue(ctx: Context) -> int:
 
 
 def _locked(run_id: UUID | str) -> Backtest:
+    """The run, locked; of a trial its search first, as everywhere: otherwise two could wait for each other."""
+    search = Backtest.objects.filter(pk=run_id).values_list("search_id", flat=True).first()
+    if search is not None:
+        Backtest.objects.select_for_update(of=("self",)).get(pk=search)
     run = Backtest.objects.select_for_update(of=("self",)).filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"there is no backtest {run_id}")
@@ -251,6 +266,9 @@ def _locked(run_id: UUID | str) -> Backtest:
 def _end(ctx: Context, run: Backtest, state: BacktestState) -> None:
     run.state, run.finished_at = state, ctx.now()
     _save(ctx, run, f"backtest.{state.value}")
+    if run.kind == BacktestKind.SEARCH:
+        over = {"state": BacktestState.CANCELLED, "cancel_requested": True, "finished_at": run.finished_at}
+        run.trials.exclude(state__in=FINAL).update(**over)
 
 
 def _save(ctx: Context, run: Backtest, kind: str) -> None:
