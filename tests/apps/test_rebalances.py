@@ -141,6 +141,17 @@ def test_a_venue_that_does_not_answer_fails_the_run_in_words(ann: Browser, venue
     assert "is the venue up?" in ann.get(f"/api/v1/rebalances/{run}/").json()["why"]
 
 
+def test_a_run_that_breaks_fails_with_what_it_raised(ann: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("solver")
+
+    monkeypatch.setattr(rebalancing, "history_of", broken)
+    run = ask(ann, POLICY).json()["id"]
+    assert rebalance(run) == "failed"
+    assert ann.get(f"/api/v1/rebalances/{run}/").json()["why"] == "ZeroDivisionError: solver"
+    assert not OutboxMessage.objects.filter(topic="rebalances").exists(), "nobody can subscribe to it"
+
+
 @pytest.mark.parametrize(
     ("policy", "word"),
     [
@@ -148,6 +159,9 @@ def test_a_venue_that_does_not_answer_fails_the_run_in_words(ann: Browser, venue
         ({"method": "target_risk"}, "needs a target"),
         ({"symbols": ["XRPUSDT"]}, "does not list XRPUSDT"),
         ({"bars": 3}, "bars"),
+        ({"views": [{"weights": {"BTCUSDT": 1.0}, "expected": 0.1}] * 101}, "at most 100 entries of views"),
+        ({"constraints": {"groups": [{"name": "g", "members": []}] * 101}}, "entries of constraints.groups"),
+        ({"mean": {f"S{i}": 0.1 for i in range(101)}}, "entries of mean"),
         ({"constraints": {"upper": "much"}}, "upper"),
     ],
 )

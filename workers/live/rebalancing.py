@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 from django.conf import settings
 
 from apps.core.context import Context
@@ -19,6 +20,8 @@ from workers.engine.portfolio.policy import RebalancePolicy, parse_policy
 from workers.engine.portfolio.problem import Floats, PortfolioError
 from workers.engine.risk.stress import Prices
 from workers.live.risk_market import INTERVALS, RiskMarket, base_url
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ def work(ctx: Context, run_id: str) -> str:
         inputs, outcome = compute(ctx, run)
     except PortfolioError as error:
         return fail_rebalance(ctx, run_id=run_id, why=str(error)).state
+    except Exception as error:
+        # Whoever asked shall read what broke, not that no answer came.
+        log.exception("rebalance_broke", run=run_id)
+        return fail_rebalance(ctx, run_id=run_id, why=f"{type(error).__name__}: {error}").state
     return finish_rebalance(ctx, run_id=run_id, inputs=inputs, outcome=outcome).state
 
 

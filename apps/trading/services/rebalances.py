@@ -15,21 +15,18 @@ from django.db import transaction
 
 from apps.accounts.permissions import Capability, require
 from apps.audit import services as audit
-from apps.core import outbox
 from apps.core.context import Context
 from apps.core.dispatch import send_after_commit
 from apps.core.errors import IllegalTransition, Invalid, NotFound
 from apps.trading import messages
 from apps.trading.domain.states import Signal, short
 from apps.trading.models import Instrument, RebalanceRun, RebalanceState
-from apps.trading.rows_rebalances import rebalance_row
 from apps.trading.selectors import get_venue
 from apps.trading.services.projection import signal_message
 from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
 
 TASK: Final = "gekko.portfolio.rebalance"
-TOPIC: Final = "rebalances"
 RESEND_AFTER: Final = timedelta(seconds=15)
 LONGEST: Final = timedelta(seconds=180)
 
@@ -61,7 +58,6 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
         requested_by_name=ctx.actor.name,
         requested_at=ctx.now(),
     )
-    outbox.publish(ctx, topic=TOPIC, kind="rebalance.requested", key=str(run.pk), data=rebalance_row(run))
     audit.record(
         ctx.because(reason) if reason else ctx,
         event="trading.rebalance.requested",
@@ -80,7 +76,7 @@ def begin_rebalance(ctx: Context, *, run_id: UUID | str) -> RebalanceRun | None:
     if run.state != RebalanceState.PENDING:
         return None
     run.state, run.started_at = RebalanceState.RUNNING, ctx.now()
-    _save(ctx, run, "rebalance.started")
+    _save(run)
     return run
 
 
@@ -95,7 +91,7 @@ def finish_rebalance(
     run.state = RebalanceState.DONE if found else RebalanceState.REFUSED
     run.inputs, run.outcome, run.inputs_digest = inputs, outcome, outcome["inputs_digest"]
     run.cost, run.why, run.finished_at = Decimal(outcome["cost"]), short(outcome["why"]), ctx.now()
-    _save(ctx, run, "rebalance.finished")
+    _save(run)
     messages.publish_all([signal_message(ctx, run.venue_id, _signal(run, raised=not found))])
     _record(ctx, run, "trading.rebalance.finished")
     return run
@@ -135,15 +131,14 @@ def _must_run(run: RebalanceRun) -> None:
         raise IllegalTransition(f"rebalance {run.pk} is {run.state}", state=run.state)
 
 
-def _save(ctx: Context, run: RebalanceRun, kind: str) -> None:
+def _save(run: RebalanceRun) -> None:
     run.version += 1
     run.save()
-    outbox.publish(ctx, topic=TOPIC, kind=kind, key=str(run.pk), data=rebalance_row(run))
 
 
 def _fail(ctx: Context, run: RebalanceRun, why: str) -> None:
     run.state, run.why, run.finished_at = RebalanceState.FAILED, short(why), ctx.now()
-    _save(ctx, run, "rebalance.failed")
+    _save(run)
     _record(ctx, run, "trading.rebalance.failed")
 
 

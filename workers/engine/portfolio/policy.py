@@ -31,6 +31,8 @@ Method = Literal[
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 FEWEST_BARS: Final = 20
 MOST_BARS: Final = 999
+MOST_ENTRIES: Final = 100
+"""Of each list and mapping: every view and group adds a row to matrices."""
 
 
 class RebalancePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,7 +87,19 @@ def digest_of(data: object) -> str:
     return hashlib.sha256(msgspec.json.encode(data, order="deterministic")).hexdigest()
 
 
+def _check_sizes(policy: RebalancePolicy) -> None:
+    rules = policy.constraints
+    parts: dict[str, object] = {name: getattr(policy, name) for name in policy.__struct_fields__}
+    parts |= {f"constraints.{name}": getattr(rules, name) for name in rules.__struct_fields__}
+    parts |= {f"members of group {group.name}": group.members for group in rules.groups[:MOST_ENTRIES]}
+    parts |= {f"weights of view {place}": view.weights for place, view in enumerate(policy.views[:MOST_ENTRIES])}
+    for name, part in parts.items():
+        if isinstance(part, tuple | dict) and len(part) > MOST_ENTRIES:
+            raise PortfolioError(f"expected at most {MOST_ENTRIES} entries of {name}, was {len(part)}; give fewer")
+
+
 def _check(policy: RebalancePolicy) -> None:
+    _check_sizes(policy)
     if not FEWEST_BARS <= policy.bars <= MOST_BARS:
         raise PortfolioError(f"expected {FEWEST_BARS} to {MOST_BARS} bars, was {policy.bars}")
     if policy.method in ("target_return", "target_risk") and policy.target is None:
