@@ -159,6 +159,7 @@ CELERY_TASK_ROUTES = {
     "gekko.execution.*": {"queue": "execution"},
     "gekko.forecast.*": {"queue": "gpu"},
     "gekko.backtest.*": {"queue": "backtest"},
+    "gekko.portfolio.rebalance": {"queue": "backtest"},
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -219,3 +219,12 @@ def test_the_command_prints_weights_trades_and_the_proof(
     assert "BTCUSDT" in answer.output
     refused = CliRunner().invoke(command.portfolio, ["optimise", "--bars", "100", "--upper", "0.2"])
     assert "the old book is kept" in refused.output
+
+
+def test_it_is_computed_where_nothing_else_waits_for_it() -> None:
+    from controlplane.celery import app
+    from workers.live import backtest_worker
+
+    assert backtest_worker.portfolio.rebalance is rebalance
+    queue = app.amqp.router.route({}, rebalance.name)["queue"]
+    assert queue.name == "backtest"

@@ -15,9 +15,9 @@ from django.conf import settings
 
 from controlplane.celery import app
 from controlplane.observability import Heartbeat, serve
-from workers.tasks import backtest
+from workers.tasks import backtest, portfolio
 
-__all__ = ["BacktestWorker", "backtest"]
+__all__ = ["BacktestWorker", "backtest", "portfolio"]
 
 NICENESS: Final = 10
 

@@ -1,4 +1,4 @@
-"""Tasks of the queue ``control`` that compute rebalance runs."""
+"""Tasks that compute rebalance runs, on the queue ``backtest``, and that look after them, on ``control``."""
 
 from __future__ import annotations
 
