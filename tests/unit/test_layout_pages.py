@@ -52,9 +52,7 @@ def test_every_page_builds_for_every_role_with_ids_of_its_own(page: pages.Page, 
 
 def test_every_widget_of_a_layout_has_a_script() -> None:
     known = set(re.findall(r'^  "?([a-z-]+)"?: mount', (STATIC / "widgets" / "index.js").read_text(), re.MULTILINE))
-    nodes = [
-        properties(node) for page in pages.PAGES for node in everything(page.layout(PageView(frame(*Role), {})))
-    ]
+    nodes = [properties(node) for page in pages.PAGES for node in everything(page.layout(PageView(frame(*Role), {})))]
     # A list with a name of its own belongs to the script of the widget beside it.
     used = {node["data-widget"] for node in nodes if "data-widget" in node and "data-list" not in node}
     assert used == known
