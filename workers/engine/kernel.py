@@ -218,10 +218,10 @@ class Kernel(KernelGate):
         """The feed changed state. Anything but LIVE takes our resting orders off: nobody watches them."""
         self._enter(now)
         market = self._desk.markets[status.symbol]
-        if status.session_id != market.session_id:
+        if status.session_id and status.session_id != market.session_id:
             if market.session_id:
                 # A new session may open anywhere: neither prices nor forecasts of the old one carry over.
-                market.forget()
+                market.forget(now)
                 market.closes.clear()
             market.session_id = status.session_id
         market.closes_at = status.closes_at
@@ -240,7 +240,8 @@ class Kernel(KernelGate):
             self.forecasts_refused += 1
             self.forecast_refusal = str(error)
             return self._effects()
-        if market.forecast is None or forecast.as_of > market.forecast.as_of:
+        newest = market.forecast.as_of if market.forecast is not None else market.forecasts_from
+        if forecast.as_of > newest:
             market.forecast = forecast
             if self._strategy is not None and market.traded:
                 self._strategy.on_forecast(self._desk, forecast)

@@ -177,7 +177,8 @@ class KernelGate(KernelLife):
 
     def _sample(self, now: int) -> None:
         super()._sample(now)
-        if self._desk.risk.follows_losses and (optional := self._optional) is not None:
+        sampled = self._due > now
+        if sampled and self._desk.risk.follows_losses and (optional := self._optional) is not None:
             self._watch_scopes()
             self._record_scope_marks(optional)
 

@@ -30,7 +30,7 @@ from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
 from workers.engine.strategy import Strategy, StrategyError, build, overrides
-from workers.engine.vocabulary import FeedState, TradingState
+from workers.engine.vocabulary import FeedState, Side, TradingState
 
 REMEMBERED_INTENTS: Final = 1000
 """Newest orders of the journal that message rate and duplicate window are told of after a restart."""
@@ -185,7 +185,7 @@ class KernelLife:
         self._due = 0
         for market in desk.markets.values():
             self._set_feed(market, FeedState.STALE, f"process paused for {paused / 1e9:.1f} s")
-            market.forget()
+            market.forget(now)
         desk.out.append(Resync(paused))
 
     def _set_feed(self, market: MarketState, state: FeedState, detail: str) -> None:
@@ -234,6 +234,19 @@ class KernelLife:
         )
         if state is TradingState.HALTED:
             self._cancel_all(f"halted: {reason}")
+        elif state is TradingState.REDUCING:
+            self._cancel_entries(f"reducing: {reason}")
+
+    def _cancel_entries(self, reason: str) -> None:
+        """Cancel what could make a position larger; of what closes it, the oldest orders stay, up to its size."""
+        for line in self.books.lines.values():
+            room = {Side.SELL: max(line.position, 0), Side.BUY: max(-line.position, 0)}
+            for order in sorted(line.open.values(), key=lambda order: order.created):
+                atoms = order.remaining * line.lot_atoms
+                if atoms <= room[order.side]:
+                    room[order.side] -= atoms
+                elif not order.reduce_only:
+                    self._desk.request_cancel(order, reason)
 
     def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
         """Cancel open orders and end parents; with ``run_id`` only what belongs to that run."""
@@ -265,7 +278,7 @@ class KernelLife:
         try:
             strategy = build(run.strategy, run.params)
         except StrategyError as error:
-            self._desk.parents.cancel_all(f"run stopped: {error}", run_id=run.run_id)
+            self._cancel_all(f"run stopped: {error}", run_id=run.run_id)
             self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
         else:
             self._attach(strategy)
@@ -289,6 +302,7 @@ class KernelLife:
         for market in self._desk.markets.values():
             market.closes.clear()
             market.bar_end = 0
+            market.forecast = None
         self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
         self._mark_traded()
 

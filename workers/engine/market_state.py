@@ -31,6 +31,7 @@ class MarketState:
         "denied",
         "feed",
         "forecast",
+        "forecasts_from",
         "has_top",
         "held",
         "line",
@@ -62,6 +63,8 @@ class MarketState:
         self.traded = False
         """True while the running strategy trades this instrument."""
         self.forecast: Forecast | None = None
+        self.forecasts_from = 0
+        """A forecast that has seen no bar from after this moment is of another market."""
         self.denied = 0
         """Sign of the side that was denied last, 0 for none."""
         self.quiet_until = 0
@@ -77,9 +80,10 @@ class MarketState:
         self.reference = middle = (top.bid + top.ask) // 2
         return middle
 
-    def forget(self) -> None:
-        """Trust nothing seen so far: a new session began, or the process was paused."""
+    def forget(self, now: int) -> None:
+        """Trust nothing seen before ``now``: a new session began, or the process was paused."""
         self.feed = FeedState.STALE
         self.reference_ts = 0
         self.bid = self.ask = self.bid_lots = self.ask_lots = 0
         self.forecast = None
+        self.forecasts_from = now
