@@ -95,7 +95,7 @@ def test_a_run_that_cannot_go_on_leaves_no_order_behind(rig: Rig) -> None:
     ]
     again = Rig()
     again.kernel = Kernel(KernelConfig(max_pause_ns=0))
-    again.kernel.recover(e.Record(seq=number, hash="", event=event) for number, event in enumerate(gone, 1))
+    again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(gone))  # type: ignore[arg-type]  # all are Journalled
     again.now = rig.now
     again.take(again.kernel.open_session(again.now, epoch=2, venue="paper", worker="test", instruments=[BTC]))
     assert again.books.run is None
