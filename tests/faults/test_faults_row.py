@@ -58,8 +58,8 @@ FAULTS: tuple[Callable[[Stack, random.Random], str], ...] = (kill, pause, misbeh
 
 
 def test_a_row_of_random_faults(trading: Stack, desk: Desk, checker: Checker) -> None:
-    """``GEKKO_FAULTS`` many, 12 by default; ``GEKKO_FAULT_SEED`` chooses another row."""
-    count = int(os.environ.get("GEKKO_FAULTS") or 12)
+    """``GEKKO_FAULTS`` many, 8 by default; ``GEKKO_FAULT_SEED`` chooses another row."""
+    count = int(os.environ.get("GEKKO_FAULTS") or 8)
     seed = int(os.environ.get("GEKKO_FAULT_SEED") or 19706)
     chance, done = random.Random(seed), []
     for number in range(1, count + 1):
