@@ -7,7 +7,7 @@ VENDOR := frontend/static/vendor/.complete
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-fast lint bench setup browser lock schema clean
+.PHONY: help up test test-fast explore lint bench setup browser lock schema clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ test: setup browser ## Run every test
 
 test-fast: setup ## Run the tests that need neither a browser nor the whole stack
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not stack"
+
+explore: setup ## Try the property tests on examples that were never tried before
+	@$(BIN)/python -m pytest -q -n 2 tests/property --hypothesis-profile=explore
 
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

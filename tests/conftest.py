@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 import pytest_django
 from django.conf import settings
+from hypothesis import settings as property_settings
 
 from tests.support.desk import Desk
 from tests.support.services import running_services
 from tests.support.stack import Stack
 from tests.support.truth import Checker
+
+property_settings.register_profile("repeatable", derandomize=True, print_blob=True)
+property_settings.register_profile("explore", derandomize=False, print_blob=True)
+property_settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def test_a_desk_on_which_nothing_has_happened_yet_has_words_and_no_zeros(
     watched = visitor(everybody)
     watched.visit(path)
     settle(watched)
-    assert watched.page.locator("#main .skeleton:visible").count() == 0
+    expect(watched.page.locator("#main .skeleton:visible")).to_have_count(0)
     assert watched.axe() == []
 
 

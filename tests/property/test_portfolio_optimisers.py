@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workers.engine.portfolio import covariance as estimate
@@ -146,6 +146,7 @@ def test_the_unit_of_risk_does_not_matter(seed: int, scale: float) -> None:
 
 
 @given(seed=seeds, budgets=st.lists(st.integers(1, 10), min_size=SIZE, max_size=SIZE))
+@example(seed=9046469, budgets=[4, 5, 5, 4, 4])
 @settings(max_examples=30, deadline=None)
 def test_shares_of_risk_are_the_budgets(seed: int, budgets: list[int]) -> None:
     asked = problem(seed, Constraints())

@@ -44,6 +44,10 @@ SOLVER: Final[dict[str, Any]] = {
 """What stops between the two tolerances is inaccurate by our reading, unless its own certificate says better."""
 RELAXED: Final[dict[str, Any]] = {**SOLVER, "tol_gap_abs": 1e-8, "tol_gap_rel": 1e-8, "tol_feas": 1e-8}
 """For what stalls on its way to the tight tolerances, as cones with a face do; judged by the same certificate."""
+CAREFUL: Final[dict[str, Any]] = {**RELAXED, "max_step_fraction": 0.9}
+"""For what still stalls because a long step brought it too near the boundary."""
+UNSCALED: Final[dict[str, Any]] = {**CAREFUL, "equilibrate_enable": False}
+ATTEMPTS: Final = (SOLVER, RELAXED, CAREFUL, UNSCALED)
 GOOD_GAP: Final = 1e-8
 KEPT_SHAPES: Final = 16
 INFEASIBLE: Final = frozenset({cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE})
@@ -187,7 +191,7 @@ class Programme:
     def solve(self) -> Solved:
         """Solve with the numbers at hand."""
         data, chain, inverse = self.problem.get_problem_data(cp.CLARABEL, solver_opts=SOLVER)
-        for options in (SOLVER, RELAXED):
+        for options in ATTEMPTS:
             answer = chain.solve_via_data(self.problem, data, warm_start=False, verbose=False, solver_opts=options)
             status = chain.solver.STATUS_MAP.get(str(answer.status), cp.SOLVER_ERROR)
             if status != cp.SOLVER_ERROR:
