@@ -15,7 +15,8 @@ from typing import Protocol
 
 import msgspec
 
-from workers.engine.events import JournalEvent, OrderIntended
+from workers.engine.events import JournalEvent, Level, OrderIntended
+from workers.engine.vocabulary import Side
 
 
 class Journal(msgspec.Struct, frozen=True, gc=False):
@@ -73,3 +74,11 @@ class Clock(Protocol):
     """A clock in ns; wall clocks count from 1970-01-01 UTC, stage clocks from anywhere."""
 
     def __call__(self) -> int: ...
+
+
+class Depth(Protocol):
+    """What rests in the book of an instrument now, as far as the host knows it. Must not block."""
+
+    def __call__(self, symbol: str, side: Side, levels: int) -> tuple[Level, ...]:
+        """At most ``levels`` levels of ``side`` (BUY: bids), best first; ``()`` while no book is in sync."""
+        ...
