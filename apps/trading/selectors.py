@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from apps.accounts.permissions import Capability, require
 from apps.core.context import Context
-from apps.core.errors import NotFound
+from apps.core.errors import Invalid, NotFound
 from apps.core.money import plain
 from apps.policies import selectors as policies
 from apps.trading import rows
@@ -81,6 +81,14 @@ def get_venue(name: str) -> Venue:
     if venue is None:
         raise NotFound(f"there is no venue {name!r}")
     return venue
+
+
+def listed(venue: str, symbol: str) -> Instrument:
+    """The instrument of ``venue``; NotFound for the venue, Invalid for the symbol."""
+    instrument = Instrument.objects.filter(venue_id=get_venue(venue).name, symbol=symbol).first()
+    if instrument is None:
+        raise Invalid(f"{venue} does not list {symbol!r}", field="symbol")
+    return instrument
 
 
 def get_control(venue: str) -> TradingControl:

@@ -59,10 +59,19 @@ def body(**changes: Any) -> dict[str, Any]:
     }
 
 
+def wish(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in body(**changes).items() if name != "reason"}
+
+
+def granted(browser: Browser, who: Person, **changes: Any) -> str:
+    """Leave for the order as the preview shows it; for nothing where there is nothing to show."""
+    digest = browser.send(f"{URL}preview/", wish(**changes)).json().get("digest", "")
+    asked = {"code": who.fresh_code(), "action": "trading.order", "object_id": f"paper:{digest}"}
+    return str(browser.send("/api/v1/auth/step-up/", asked).json()["grant"])
+
+
 def submit(browser: Browser, who: Person, **changes: Any) -> Any:
-    asked = {"code": who.fresh_code(), "action": "trading.order", "object_id": "paper"}
-    grant = browser.send("/api/v1/auth/step-up/", asked).json()["grant"]
-    return browser.send(URL, {**body(**changes), "grant": grant})
+    return browser.send(URL, {**body(**changes), "grant": granted(browser, who, **changes)})
 
 
 def obey(bench: Bench) -> None:
@@ -204,8 +213,7 @@ def test_ordering_takes_the_capability_a_fresh_code_and_a_venue_that_trades(benc
 
 def test_the_same_key_asks_once(bench: Bench, ann: Person) -> None:
     browser = signed_in(ann)
-    asked = {"code": ann.fresh_code(), "action": "trading.order", "object_id": "paper"}
-    grant = browser.send("/api/v1/auth/step-up/", asked).json()["grant"]
+    grant = granted(browser, ann)
     first = browser.send(URL, {**body(), "grant": grant}, key="parent-key-1")
     second = browser.send(URL, {**body(), "grant": grant}, key="parent-key-1")
     assert first.json() == second.json()
@@ -216,9 +224,28 @@ def test_an_order_that_is_repeated_with_a_new_code_is_not_placed_twice(bench: Be
     """The answer was lost: the repeat carries the same key and, the code being used up, another grant."""
     browser, answers = signed_in(ann), []
     for quantity in ("1.2", "1.2", "1.3"):
-        asked = {"code": ann.fresh_code(), "action": "trading.order", "object_id": "paper"}
-        grant = browser.send("/api/v1/auth/step-up/", asked).json()["grant"]
+        grant = granted(browser, ann, quantity=quantity)
         answers.append(browser.send(URL, {**body(quantity=quantity), "grant": grant}, key="one-intention"))
     assert [answer.status_code for answer in answers] == [202, 202, 409]
     assert answers[0].json() == answers[1].json()
+    assert ParentOrder.objects.count() == 1
+
+
+def test_what_would_be_asked_for_is_shown_and_leave_is_for_that_alone(bench: Bench, ann: Person) -> None:
+    browser = signed_in(ann)
+    shown = browser.send(f"{URL}preview/", wish(seed=7)).json()
+    assert (shown["quantity"], shown["base"], shown["duration_s"], shown["params"]["slices"]) == ("1.2", "BTC", 60, 3)
+    assert not ParentOrder.objects.exists()
+    changed: list[dict[str, Any]] = [
+        {"quantity": "1.3"}, {"side": "SELL"}, {"limit_price": "106.00"}, {"duration_s": 61}, {"starts_in_s": 5},
+        {"params": {"slices": 4, "style": "take"}}, {"algorithm": "vwap", "params": {}},
+        {"reduce_only": True}, {"seed": 8},
+    ]  # fmt: skip
+    grant = granted(browser, ann, seed=7)
+    for change in changed:
+        refused = browser.send(URL, {**body(**{"seed": 7, **change}), "grant": grant})
+        assert (refused.status_code, refused.json()["code"]) == (403, "step_up_required"), change
+    # The same order written otherwise is the same order.
+    same = browser.send(URL, {**body(seed=7, quantity="1.20", limit_price="105"), "grant": grant})
+    assert same.status_code == 202, same.content
     assert ParentOrder.objects.count() == 1

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.core.api.idempotency import idempotent
 from apps.core.api.versions import with_etag
 from apps.core.api.views import ApiListView, ApiView, valid
-from apps.trading import selectors, selectors_parents
+from apps.trading import selectors, selectors_parent_preview, selectors_parents
 from apps.trading.api.serializers import Base, GrantedOrder, amount, at
 from apps.trading.api.views import Records, venue_of
 from apps.trading.choices import PARENT_STATUSES, OrderSide
@@ -75,9 +75,10 @@ class ParentSerializer(Base):
         return parent_row(instance)
 
 
-class ParentRequestSerializer(GrantedOrder):
-    """A parent order. Quantities and prices are decimals as strings."""
+class ParentWish(Base):
+    """A parent order to look at first. Quantities and prices are decimals as strings."""
 
+    venue = serializers.SlugField(required=False, max_length=32)
     symbol = serializers.CharField(max_length=32)
     side = serializers.ChoiceField(choices=OrderSide.choices)
     quantity = serializers.CharField(max_length=40)
@@ -88,6 +89,33 @@ class ParentRequestSerializer(GrantedOrder):
     limit_price = serializers.CharField(required=False, allow_null=True, max_length=40)
     reduce_only = serializers.BooleanField(required=False)
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
+
+
+class ParentRequestSerializer(ParentWish, GrantedOrder):
+    """A parent order, with leave for exactly this one."""
+
+
+class ParentPreviewSerializer(Base):
+    """``digest`` after the venue's name and a colon is the object of the fresh code for trading.order."""
+
+    venue = serializers.CharField()
+    halted = serializers.BooleanField()
+    digest = serializers.CharField()
+    symbol = serializers.CharField()
+    side = serializers.CharField()
+    quantity = amount()
+    base = serializers.CharField()
+    quote = serializers.CharField()
+    algorithm = serializers.CharField()
+    params = serializers.DictField(help_text="As the algorithm gets them: quantities in lots, times in seconds.")
+    starts_in_s = serializers.FloatField()
+    duration_s = serializers.FloatField(allow_null=True)
+    limit_price = amount(null=True)
+    reduce_only = serializers.BooleanField()
+    seed = serializers.IntegerField()
+    mark = amount(null=True)
+    value = amount(null=True)
+    fee = amount(null=True)
 
 
 class ParentCancel(Base):
@@ -126,6 +154,16 @@ class ParentListView(Records, ApiListView):
             self.ctx, venue=venue_of(order), order=order, reason=order["reason"], grant=order.get("grant")
         )
         return with_etag(Response(parent_row(parent), status=status.HTTP_202_ACCEPTED))
+
+
+class ParentPreviewView(ApiView):
+    """What a parent order would ask for, and the digest that leave for it is given on. Changes nothing."""
+
+    @extend_schema(request=ParentWish, responses=ParentPreviewSerializer)
+    def post(self, request: Request) -> Response:
+        selectors.may_view(self.ctx, "parent_order")
+        order = valid(ParentWish, request)
+        return Response(selectors_parent_preview.preview(venue_of(order), order))
 
 
 class ParentView(ApiView):

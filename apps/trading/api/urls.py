@@ -48,6 +48,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("risk/history/", risk_views.RiskHistoryView.as_view(), name="risk-history"),
     path("risk/what-if/", risk_views.WhatIfView.as_view(), name="risk-what-if"),
     path("parents/", parents.ParentListView.as_view(), name="parents"),
+    path("parents/preview/", parents.ParentPreviewView.as_view(), name="parent-preview"),
     path("parents/<str:parent_id>/", parents.ParentView.as_view(), name="parent"),
     path("parents/<str:parent_id>/cancel/", parents.ParentCancelView.as_view(), name="parent-cancel"),
     path("trading/scopes/", scope_views.ScopeView.as_view(), name="trading-scopes"),

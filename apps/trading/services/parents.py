@@ -16,14 +16,15 @@ from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core import outbox
 from apps.core.context import ActorKind, Context
-from apps.core.errors import IllegalTransition, Invalid, NotFound
+from apps.core.errors import IllegalTransition, NotFound
 from apps.core.ids import new_id
 from apps.trading.domain.control import checked_reason
+from apps.trading.domain.parent_preview import digest
 from apps.trading.domain.parents import LIVE, REQUESTED, ParentState, plan_request
 from apps.trading.domain.states import at
 from apps.trading.models import Instrument, ParentOrder, Venue
 from apps.trading.rows_parents import parent_row
-from apps.trading.selectors import get_control
+from apps.trading.selectors import get_control, listed
 from apps.trading.services.books import engine_instrument
 from workers.engine.execution.parent import ParentRequest
 from workers.engine.vocabulary import TradingState
@@ -37,19 +38,23 @@ def submit_parent(
 ) -> ParentOrder:
     """Ask the loop to work a parent order; ``order`` as ``domain.parents.plan_request`` reads it.
 
-    Needs TRADING_ORDER and, of a person, a fresh code for ``trading.order`` on the venue. Invalid names the field that
-    is wrong; IllegalTransition while the venue is halted.
+    Needs TRADING_ORDER and, of a person, a fresh code for ``trading.order`` on exactly this order, as the preview
+    showed it. Invalid names the field that is wrong; IllegalTransition while the venue is halted.
     """
     require(ctx, Capability.TRADING_ORDER, object_type="venue", object_id=venue)
     reason = checked_reason(reason)
+    instrument = listed(venue, order["symbol"])
     if ctx.actor.kind is not ActorKind.SERVICE:
-        ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=venue)
+        ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=grant_object(instrument, order))
     if get_control(venue).desired_state == TradingState.HALTED:
         raise IllegalTransition(f"trading on {venue} is halted; resume it before ordering", state="HALTED")
-    instrument = Instrument.objects.filter(venue_id=venue, symbol=order["symbol"]).first()
-    if instrument is None:
-        raise Invalid(f"{venue} does not list {order['symbol']!r}", field="symbol")
     return request_parent(ctx, instrument, order, reason)
+
+
+def grant_object(instrument: Instrument, order: Mapping[str, Any]) -> str:
+    """What leave to order is given for: this order on this venue, as it was shown, and nothing else."""
+    grid = engine_instrument(instrument)
+    return f"{instrument.venue_id}:{digest(plan_request(order, grid, now_ns=0), grid)}"
 
 
 def request_parent(ctx: Context, instrument: Instrument, order: Mapping[str, Any], reason: str) -> ParentOrder:

@@ -9,8 +9,8 @@ document.addEventListener("click", (event) => {
 });
 
 /** Ask for `fields` [{name, label, value, required, type}] and run `act(values)`; stays open with the reason if refused.
- *  `detail` is shown above the fields. */
-export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act }) {
+ *  `detail` is shown above the fields; `then` may ask the next question after a good answer. */
+export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act, then = null }) {
   const dialog = byId("ask-dialog");
   const form = byId("ask-form");
   byId("ask-title").textContent = title;
@@ -28,6 +28,7 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
     try {
       await act(Object.fromEntries(inputs.map((input) => [input.name, input.read()])));
       dialog.close();
+      then?.();
     } catch (error) {
       byId("ask-error").textContent = error instanceof Refused ? error.words : String(error);
     } finally {

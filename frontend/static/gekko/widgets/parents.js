@@ -82,7 +82,7 @@ function openParent(parentId) {
       ["Time", timed(row)],
       ["Asked by", row.by],
       ["Reason", sentence(row.reason)],
-      ["Parameters", Object.entries(row.params).map(([name, value]) => `${name} ${typeof value === "object" ? "given" : value}`).join(", ")],
+      ["Parameters", parameterText(row.params)],
       ["Children", String(row.children)],
     ]),
     ending ? el("button", { class: "button danger", type: "button", on: { click: () => end(row) } }, "End this parent order") : null,
@@ -111,9 +111,10 @@ function end(row) {
   });
 }
 
-/** Ask for a new parent order; the loop takes it on within a second. */
+/** Ask for a new parent order: first what it is, then a fresh code for exactly what the server makes of it. */
 function submit() {
   const key = keyOf();
+  let shown = null;
   ask({
     title: "New parent order",
     what: "Worked by child orders through the risk gate. Parameters are described in the guide to parent orders.",
@@ -125,34 +126,63 @@ function submit() {
       { name: "params", label: "Parameters, such as slices=10 style=mixed", value: "slices=10" },
       { name: "minutes", label: "Minutes to work in; empty for pov and iceberg until done", value: "10" },
       { name: "limit", label: "Limit price; empty for none" },
-      { name: "reason", label: "Reason, for the audit trail" },
-      { name: "code", label: "Fresh authenticator code", kind: "code" },
     ],
-    confirm: "Order",
-    act: (values) => send(values, key),
+    confirm: "Look at it",
+    act: async (values) => {
+      const order = orderOf(values);
+      shown = { order, preview: await post("parents/preview/", order) };
+      if (shown.preview.halted) throw new Refused(0, { detail: "Trading is halted: no order leaves. Resume trading first" });
+    },
+    then: () => sign(shown, key),
   });
 }
 
-async function send(values, key) {
+function orderOf(values) {
   const said = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
   if (!["buy", "sell"].includes(said.side.toLowerCase())) throw new Refused(0, { detail: "Say buy or sell" });
-  if (!/^\d{6,8}$/.test(said.code)) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
-  const order = {
+  return {
     venue,
     symbol: said.symbol.toUpperCase(),
     side: said.side.toUpperCase(),
     quantity: said.quantity,
     algorithm: said.algorithm.toLowerCase(),
     params: parameters(said.params),
-    reason: said.reason,
     ...(said.minutes ? { duration_s: Number(said.minutes) * 60 } : {}),
     ...(said.limit ? { limit_price: said.limit } : {}),
   };
-  const { grant } = await post("auth/step-up/", { code: said.code, action: "trading.order", object_id: venue });
+}
+
+/** What the code is given for is what is shown here, and nothing else. */
+function sign({ order, preview }, key) {
+  ask({
+    title: `${preview.side === "BUY" ? "Buy" : "Sell"} ${preview.quantity} ${preview.base} by ${words(preview.algorithm)}`,
+    what: "The code is for exactly this order.",
+    detail: facts([
+      ["Symbol", preview.symbol],
+      ["Parameters, in lots and seconds", parameterText(preview.params)],
+      ["Time to work in", preview.duration_s === null ? "Until done" : `${number(preview.duration_s / 60, 0, 2)} min`],
+      ["Limit price", preview.limit_price === null ? "None" : priceOf(preview.limit_price, preview.symbol)],
+      ["Value at the mark", preview.value === null ? null : `${number(preview.value)} ${preview.quote}`],
+      ["Fee of a taker", preview.fee === null ? null : `${number(preview.fee)} ${preview.quote}`],
+    ]),
+    fields: [
+      { name: "reason", label: "Reason, for the audit trail" },
+      { name: "code", label: "Fresh authenticator code", kind: "code" },
+    ],
+    confirm: "Order",
+    act: (values) => send({ ...order, reason: values.reason.trim() }, preview.digest, values.code.trim(), key),
+  });
+}
+
+async function send(order, digest, code, key) {
+  if (!/^\d{6,8}$/.test(code)) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
+  const { grant } = await post("auth/step-up/", { code, action: "trading.order", object_id: `${venue}:${digest}` });
   const row = await post("parents/", { ...order, grant }, { key: key(order) });
   put("parents", row.parent_id, row);
   toast("Ordered; the loop takes it on within a second");
 }
+
+const parameterText = (params) => Object.entries(params).map(([name, value]) => `${name} ${typeof value === "object" ? "given" : value}`).join(", ");
 
 /** "slices=10 style=take" as an object; numbers as numbers, quantities as text. */
 function parameters(text) {
