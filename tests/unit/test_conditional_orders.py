@@ -234,8 +234,8 @@ def test_a_denial_at_the_trigger_is_recorded_and_a_passing_one_tried_again() -> 
     entry = hold(rig, stop(side=Side.BUY, trigger=99_00, reduce_only=False, lots=90_000_000))
     assert entry is None
     assert "QUANTITY_ABOVE_LIMIT" in rig.last_denial()
-    entry = hold(rig, stop(side=Side.BUY, trigger=99_00, reduce_only=False, lots=100_000))
     rig.state(TradingState.REDUCING, 2)
+    entry = hold(rig, stop(side=Side.BUY, trigger=99_00, reduce_only=False, lots=100_000))
     rig.top(SYMBOL, 98_99, 99_01)
     assert held(rig, entry).status is ConditionalStatus.DENIED
     assert held(rig, entry).detail == "denied: REDUCING_ONLY"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.support.kernels import BTC, LIMITS, Rig
 from workers.engine import events as e
 from workers.engine.config import SECOND_NS, KernelConfig
+from workers.engine.execution.conditional_types import ConditionalRequest, ConditionalStatus
+from workers.engine.execution.parent import ParentRequest, ParentStatus
 from workers.engine.kernel import Kernel
+from workers.engine.risk.limits import LimitsError
 from workers.engine.vocabulary import FeedState, Side, TradingState
 
+MINUTE_NS = 60 * SECOND_NS
 
-def forecast(as_of: int, model: str = "m") -> e.Forecast:
+
+def forecast(as_of: int, model: str = "m", interval_ns: int = SECOND_NS) -> e.Forecast:
     return e.Forecast(
         forecast_id=f"f-{as_of}",
         symbol="BTCUSDT",
         model_digest=model,
         as_of=as_of,
         made_at=as_of,
-        interval_ns=SECOND_NS,
+        interval_ns=interval_ns,
         levels=(0.1, 0.5, 0.9),
         quantiles=((-0.001,), (0.001,), (0.002,)),
         confidence=0.8,
@@ -43,9 +50,12 @@ def test_a_forecast_ends_with_its_run(rig: Rig) -> None:
     rig.take(rig.kernel.stop_run(rig.now, reason="rolled back"))
     rig.take(rig.kernel.start_run(rig.now, rig.plan(run_id="run-2", model_digest="other")))
     assert known(rig) is None
-    older = forecast(rig.now - SECOND_NS, "other")
-    rig.kernel.on_forecast(older, rig.now)
-    assert known(rig) == older
+    for late in (forecast(rig.now, "other"), forecast(rig.wait(1).now, "other", interval_ns=MINUTE_NS)):
+        rig.kernel.on_forecast(late, rig.now)
+        assert known(rig) is None, "asked for by the run before, or of other bars"
+    own = forecast(rig.now, "other")
+    rig.kernel.on_forecast(own, rig.now)
+    assert known(rig) == own
 
 
 def test_a_forecast_of_the_old_session_is_not_taken_in_the_new_one(rig: Rig) -> None:
@@ -83,6 +93,46 @@ def test_reducing_takes_off_what_could_make_a_position_larger(rig: Rig) -> None:
     rig.check_replay()
 
 
+def test_reducing_ends_parents_and_held_orders_that_could_make_a_position_larger(rig: Rig) -> None:
+    bought = rig.order("BTCUSDT", Side.BUY, 2000)
+    assert bought is not None
+    rig.accept(bought)
+    rig.fill(bought, 2000, 5_000_100)
+    desk = rig.kernel.desk
+    stops = [
+        desk.hold(ConditionalRequest(symbol="BTCUSDT", side=side, lots=lots, trigger=trigger, reduce_only=reducing))
+        for side, lots, trigger, reducing in (
+            (Side.BUY, 500, 5_100_000, False),
+            (Side.SELL, 2500, 4_900_000, False),
+            (Side.SELL, 2000, 4_900_000, False),
+            (Side.SELL, 2000, 4_900_000, True),
+        )
+    ]
+    schedule: dict[str, Any] = {"algorithm": "twap", "params": {"slices": 4}, "end": rig.now + MINUTE_NS}
+    parents = [
+        desk.execute(ParentRequest(symbol="BTCUSDT", side=side, lots=1000, **schedule))
+        for side in (Side.BUY, Side.SELL)
+    ]
+    assert all(rig.books.parents[str(one)].status is ParentStatus.ACTIVE for one in parents)
+    rig.take(rig.kernel.on_timer(rig.now))
+    rig.state(TradingState.REDUCING, 2)
+    held = [rig.books.conditionals.all[str(one)].status for one in stops]
+    ended, armed = ConditionalStatus.CANCELED, ConditionalStatus.ARMED
+    assert held == [ended, ended, armed, armed]
+    assert [rig.books.parents[str(one)].status is ParentStatus.ACTIVE for one in parents] == [False, True]
+    rig.check_replay()
+
+
+def test_what_rested_in_the_old_session_is_cancelled_even_if_the_next_begins_stale(rig: Rig) -> None:
+    rig.feed("BTCUSDT", FeedState.LIVE, session_id=1)
+    order = rig.order("BTCUSDT", Side.BUY, 1000, 4_990_000)
+    assert order is not None
+    rig.accept(order)
+    rig.feed("BTCUSDT", FeedState.STALE, session_id=2)
+    assert [cancel.client_id for cancel in rig.cancels] == [order]
+    assert rig.books.feeds["BTCUSDT"] is FeedState.STALE
+
+
 def test_a_run_that_cannot_go_on_leaves_no_order_behind(rig: Rig) -> None:
     order = rig.order("BTCUSDT", Side.BUY, 1000, 4_990_000)
     assert order is not None
@@ -103,11 +153,36 @@ def test_a_run_that_cannot_go_on_leaves_no_order_behind(rig: Rig) -> None:
 
 
 def test_scopes_are_marked_when_due_and_not_with_every_price() -> None:
+    """Also while an instrument outside of the scope has no price, so that the account as a whole has no value."""
     limits = {**LIMITS, "scopes": {"strategy:test_hand": {"max_daily_loss": "500"}}}
     rig = Rig()
     rig.open(limits=limits)
+    rig.top("BTCUSDT", 5_000_000, 5_000_100)
+    order = rig.order("BTCUSDT", Side.BUY, 1000, 5_000_100)
+    assert order is not None
+    rig.accept(order)
+    rig.fill(order, 1000, 5_000_100)
     rig.report(e.BalanceAdopted(ts=rig.now, asset="ETH", total=10**8))
+    before = sum(isinstance(event, e.ScopesMarked) for event in rig.journal)
     rig.wait(6)
     for number in range(200):
         rig.wait(0.001).top("BTCUSDT", 5_000_000 + number, 5_000_100 + number)
-    assert sum(isinstance(event, e.ScopesMarked) for event in rig.journal) <= 1
+    assert rig.kernel.valuation.unmarked
+    assert sum(isinstance(event, e.ScopesMarked) for event in rig.journal) == before + 1
+
+
+def test_limits_that_take_a_strategy_out_of_a_halted_desk_are_refused() -> None:
+    rig = Rig()
+    rig.open(limits={**LIMITS, "desks": {"majors": ["test_hand"]}})
+    halt = {"scope": "desk:majors", "halted": True, "reason": "review", "by": "ro", "version": 1}
+    rig.take(rig.kernel.set_scopes(rig.now, [halt]))
+    escapes: tuple[dict[str, list[str]], ...] = ({}, {"majors": ["ema_cross"]}, {"minors": ["test_hand"]})
+    for desks in escapes:
+        with pytest.raises(LimitsError, match="test_hand to stay in the desk while it is halted"):
+            rig.limits({**LIMITS, "desks": desks}, 2)
+    assert rig.kernel.desk.limits is not None
+    assert rig.kernel.desk.limits.version == 1
+    rig.limits({**LIMITS, "desks": {"majors": ["test_hand", "ema_cross"]}}, 2)
+    rig.take(rig.kernel.set_scopes(rig.now, [{**halt, "halted": False, "version": 2}]))
+    rig.limits(LIMITS, 3)
+    assert rig.kernel.desk.limits.version == 3

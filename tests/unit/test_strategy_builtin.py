@@ -198,7 +198,7 @@ def portfolio_rig(limits: dict[str, Any] | None = None, **params: Any) -> Rig:
     settings = {"input_size": 4, "target_volatility": 50.0, "max_weight": 0.5, "min_hold_s": 0.0, **params}
     plan = rig.plan("forecast_portfolio", params=settings, model_digest="m1")
     rig.open(plan=plan, limits={**LIMITS, **(limits or {})})
-    rig.top("BTCUSDT", 99_99, 100_01)
+    rig.wait(1).top("BTCUSDT", 99_99, 100_01)
     return rig
 
 

@@ -54,7 +54,7 @@ from workers.engine.kernel_life import RunError
 from workers.engine.portfolio.sizing import signal_of
 from workers.engine.ports import Effects, RequestForecast
 from workers.engine.risk.limits import LimitsError, parse_limits
-from workers.engine.vocabulary import TradingState
+from workers.engine.vocabulary import FeedState, TradingState
 
 __all__ = ["Kernel", "RunError"]
 
@@ -80,6 +80,7 @@ class Kernel(KernelGate):
         parsed = parse_limits(version, limits, self._instruments())
         if digest != parsed.digest:
             raise LimitsError("digest", f"expected {parsed.digest} for version {version}, was {digest}")
+        self._refuse_escape(parsed)
         self._desk.record(LimitsActivated(ts=now, version=version, digest=digest, limits=dict(limits)))
         self._desk.risk.take_limits(parsed)
         self._desk.risk.limits_until = now + parsed.snapshot_max_age_ns
@@ -220,7 +221,8 @@ class Kernel(KernelGate):
         market = self._desk.markets[status.symbol]
         if status.session_id and status.session_id != market.session_id:
             if market.session_id:
-                # A new session may open anywhere: neither prices nor forecasts of the old one carry over.
+                # A new session may open anywhere: neither prices, forecasts nor orders of the old one carry over.
+                self._set_feed(market, FeedState.STALE, f"session {market.session_id} ended")
                 market.forget(now)
                 market.closes.clear()
             market.session_id = status.session_id
@@ -229,10 +231,12 @@ class Kernel(KernelGate):
         return self._effects()
 
     def on_forecast(self, forecast: Forecast, now: int) -> Effects:
-        """A forecast came back; one that is not newer, of another model, or makes no sense is dropped."""
+        """A forecast came back; one that is not newer, of other bars, another model or no sense is dropped."""
         self._enter(now)
         market, run = self._desk.markets.get(forecast.symbol), self.books.run
-        if market is None or run is None or (run.model_digest and forecast.model_digest != run.model_digest):
+        if market is None or run is None or forecast.interval_ns != run.interval_ns:
+            return self._effects()
+        if run.model_digest and forecast.model_digest != run.model_digest:
             return self._effects()
         try:
             signal_of(forecast)

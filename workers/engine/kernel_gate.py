@@ -16,6 +16,7 @@ from workers.engine.execution.parent import Parent
 from workers.engine.kernel_life import KernelLife
 from workers.engine.ports import Clock, Effects
 from workers.engine.risk.limit_fields import LimitsError
+from workers.engine.risk.limits import Limits
 from workers.engine.risk.optional_limits import OptionalLimits
 from workers.engine.risk.overrides import Override, parse_override
 from workers.engine.risk.scope_checks import loss_of, scope_profit
@@ -43,6 +44,7 @@ class KernelGate(KernelLife):
         self._desk.on_throttle = self._throttle
         self._lost_scopes: set[str] = set()
         self._told_trades: set[str] = set()
+        self._marks_due = 0
 
     def set_scopes(self, now: int, scopes: Sequence[Mapping[str, Any]]) -> Effects:
         """Take the control plane's halts by scope: {scope, halted, reason, by, version} each.
@@ -137,6 +139,18 @@ class KernelGate(KernelLife):
             if held.client_id in ended or selection.takes(self._place_of(held), held.side, held.client_id):
                 self._desk.cancel(held.client_id, why)
 
+    def _refuse_escape(self, limits: Limits) -> None:
+        """LimitsError for limits in which a strategy leaves a halted desk: only lifting the halt lets it go on."""
+        known, kept = self._optional, limits.optional.desks if limits.optional is not None else {}
+        for halt in self._desk.risk.ledger.halts.values():
+            if known is None or halt.scope.kind is not ScopeKind.DESK:
+                continue
+            desk = halt.scope.name
+            gone = known.desks.get(desk, frozenset()) - kept.get(desk, frozenset())
+            if gone:
+                expected = f"expected {', '.join(sorted(gone))} to stay in the desk while it is halted; lift the halt"
+                raise LimitsError(f"desks.{desk}", f"{expected} first")
+
     def _is_ours(self, name: str) -> bool:
         scope = parse_scope(name)
         return scope.kind is not ScopeKind.INSTRUMENT or scope.name in self.books.lines
@@ -177,8 +191,11 @@ class KernelGate(KernelLife):
 
     def _sample(self, now: int) -> None:
         super()._sample(now)
-        sampled = self._due > now
-        if sampled and self._desk.risk.follows_losses and (optional := self._optional) is not None:
+        # Scopes keep their own time: while an instrument of another scope has no price, the account has no sample.
+        if self._due <= now < self._marks_due or not self._desk.risk.follows_losses:
+            return
+        if (optional := self._optional) is not None:
+            self._marks_due = now + self.config.mark_interval_ns
             self._watch_scopes()
             self._record_scope_marks(optional)
 

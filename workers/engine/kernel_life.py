@@ -247,6 +247,17 @@ class KernelLife:
                     room[order.side] -= atoms
                 elif not order.reduce_only:
                     self._desk.request_cancel(order, reason)
+        for parent in tuple(self.books.working.values()):
+            if not parent.reduce_only and parent.remaining > self._closable(parent.symbol, parent.side):
+                self._desk.cancel_parent(parent.parent_id, reason)
+        for held in self._desk.conditionals.live():
+            # Each against the whole position: those that exclude each other would take it from one another.
+            if not held.reduce_only and held.lots > self._closable(held.symbol, held.side):
+                self._desk.cancel(held.client_id, reason)
+
+    def _closable(self, symbol: str, side: Side) -> int:
+        """Whole lots of the position that an order of ``side`` may close."""
+        return max(-side * self._desk.position(symbol), 0)
 
     def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
         """Cancel open orders and end parents; with ``run_id`` only what belongs to that run."""
@@ -294,6 +305,9 @@ class KernelLife:
         self._hear_timer = overrides(strategy, "on_timer")
         self._hear_order = overrides(strategy, "on_order")
         self._mark_traded()
+        for market in self._desk.markets.values():
+            # What an earlier run asked for is not this one's.
+            market.forecasts_from = self._desk.now
         strategy.on_start(self._desk)
 
     def _detach(self) -> None:
