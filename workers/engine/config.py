@@ -27,6 +27,12 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     denial_pause_ns: int = SECOND_NS
     """After a denial, further orders of that side and symbol are not even proposed for so long."""
     features: frozenset[Feature] = PAPER.features
-    """What the venue does natively; anything else of an order is emulated, and said so on the order."""
+    """What the home venue does natively; anything else of an order is emulated, and said so on the order."""
+    features_at: dict[str, frozenset[Feature]] = {}
+    """What other venues of the account do natively, by name; one that is not listed does what the home venue does."""
     forecast_grace_ns: int = SECOND_NS // 2
     """How long to wait for the other instruments' bars before asking for forecasts without them."""
+
+    def features_of(self, venue: str) -> frozenset[Feature]:
+        """What ``venue`` does natively."""
+        return self.features_at.get(venue, self.features)

@@ -23,6 +23,7 @@ from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest
 from workers.engine.execution.parents import Parents
 from workers.engine.instruments import Instrument
+from workers.engine.market.venues import Feature
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Cancel, Clock, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
@@ -188,8 +189,9 @@ class Desk:
         client_id = client_order_id(name, self.books.epoch, self.books.decisions)
         expires_at, emulated = 0, ""
         against: tuple[Reason, ...] = ()
-        if not is_plain(request, self.config.features):
-            request, expires_at, emulated, against = self._terms(request)
+        features = self._features(request.symbol)
+        if not is_plain(request, features):
+            request, expires_at, emulated, against = self._terms(request, features)
         verdict = check(request, client_id, self.risk, self.now)
         if against:
             verdict = Verdict((*verdict.reasons, *against), verdict.inputs)
@@ -202,12 +204,19 @@ class Desk:
         self._send(request, client_id, verdict, stages, parent)
         return client_id
 
-    def _terms(self, request: OrderRequest) -> Terms:
+    def _features(self, symbol: str) -> frozenset[Feature]:
+        """What the venue of ``symbol`` does natively."""
+        others, market = self.config.features_at, self.markets.get(symbol)
+        if not others or market is None:
+            return self.config.features
+        return self.config.features_of(market.line.instrument.venue)
+
+    def _terms(self, request: OrderRequest, features: frozenset[Feature]) -> Terms:
         market = self.markets.get(request.symbol)
         closes_at, touch = 0, 0
         if market is not None:
             closes_at, touch = market.closes_at, market.ask if request.side is Side.BUY else market.bid
-        return terms_of(request, self.config.features, now=self.now, closes_at=closes_at, touch=touch)
+        return terms_of(request, features, now=self.now, closes_at=closes_at, touch=touch)
 
     def _run_of(self, request: OrderRequest) -> str:
         """The run that an order belongs to; empty for the children of a person's parent."""
@@ -287,6 +296,7 @@ class Desk:
             expires_at=request.expires_at,
             emulated=request.emulated,
             replaces=request.replaces,
+            min_lots=request.min_lots,
         )
         for leg in request.exits:
             self.record(leg)

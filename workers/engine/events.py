@@ -104,7 +104,10 @@ class JournalEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class SessionOpened(JournalEvent, frozen=True):
-    """A worker process took the journal; ``epoch`` grows with each and fences what an older one may still do."""
+    """A worker process took the journal; ``epoch`` grows with each and fences what an older one may still do.
+
+    ``venue`` is the home venue; ``instruments`` are those of all venues of the account, each with its own.
+    """
 
     epoch: int
     venue: str
@@ -169,7 +172,10 @@ class LimitsActivated(JournalEvent, frozen=True):
 
 
 class BalanceAdopted(JournalEvent, frozen=True):
-    """The venue's balance of an asset was taken as ours at first contact; ``total`` in atoms."""
+    """The venue's balance of an asset was taken as ours at first contact; ``total`` in atoms.
+
+    ``asset`` is a key: ``USDT`` of the home venue, ``USDT@beta`` of another.
+    """
 
     asset: str
     total: int
@@ -220,6 +226,8 @@ class OrderIntended(JournalEvent, frozen=True):
     """What of it the venue does not do itself and the kernel does instead, in words; empty when all is native."""
     replaces: str = ""
     """Client id of the order whose place it takes; empty for none."""
+    min_lots: int = 0
+    """The venue fills at least so many lots at once, or none; 0 for any part."""
 
 
 class OrderSent(JournalEvent, frozen=True):
@@ -253,7 +261,7 @@ class OrderNotSent(JournalEvent, frozen=True):
 
 
 class OrderFilled(JournalEvent, frozen=True):
-    """One execution. ``fee`` in atoms of ``fee_asset``; ``trade_id`` makes it idempotent."""
+    """One execution. ``fee`` in atoms of ``fee_asset``, a key as of balances; ``trade_id`` makes it idempotent."""
 
     client_id: str
     trade_id: int
@@ -442,6 +450,8 @@ class ReconciliationDone(JournalEvent, frozen=True):
     fills_adopted: int
     breaks: tuple[str, ...]
     compared: bool = True
+    venue: str = ""
+    """Whose orders and balances were compared; empty for the home venue."""
 
 
 Journalled = (

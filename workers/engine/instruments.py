@@ -25,8 +25,34 @@ MONEY_PER_UNIT: Final = 10**MONEY_DECIMALS
 MONEY_PER_ATOM: Final = 10 ** (MONEY_DECIMALS - ATOM_DECIMALS)
 
 
+VENUE_MARK: Final = "@"
+"""Between a name and its venue in the engine's keys; the home venue's names stand alone."""
+
+
 class GridError(ValueError):
     """A price or quantity that does not lie on the instrument's grid, or is not finite."""
+
+
+class KeyNameError(ValueError):
+    """A symbol, asset or venue name that cannot be part of a key, because the key could not be read back."""
+
+
+def at_venue(name: str, venue: str, home: str) -> str:
+    """Key of the symbol or asset ``name`` of ``venue``: the name itself at ``home`` (or ``""``), else ``name@venue``.
+
+    KeyNameError when the name is empty, or name or venue holds an ``@``: ``split_key`` could not take them apart.
+    """
+    if not name or VENUE_MARK in name or VENUE_MARK in venue:
+        raise KeyNameError(f"expected a name and a venue without {VENUE_MARK!r}, was {name!r} of {venue!r}; rename it")
+    return name if venue in ("", home) else f"{name}{VENUE_MARK}{venue}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """(name, venue) of a key; the venue is empty for the home venue's. KeyNameError when either part is missing."""
+    name, mark, venue = key.partition(VENUE_MARK)
+    if not name or (mark and not venue) or VENUE_MARK in venue:
+        raise KeyNameError(f"expected name or name{VENUE_MARK}venue, was {key!r}")
+    return name, venue
 
 
 def exact_int(value: Decimal, what: str) -> int:
@@ -42,6 +68,8 @@ def exact_int(value: Decimal, what: str) -> int:
 class Instrument(msgspec.Struct, frozen=True, dict=True, kw_only=True):
     """One tradable pair on one venue, with the venue's filters.
 
+    ``symbol`` is the engine's key, unique in an account: the venue's own symbol at the home venue, ``native@venue``
+    elsewhere (see ``at_venue``). ``base`` and ``quote`` are bare assets at every venue.
     ``min_lots``/``max_lots`` are lots per order; ``min_notional`` is in the quote asset;
     fees are fractions of notional (0.001 is 10 bps).
     """
@@ -63,6 +91,21 @@ class Instrument(msgspec.Struct, frozen=True, dict=True, kw_only=True):
             raise GridError(f"expected positive tick and lot, was {self.tick} and {self.lot} ({self.symbol})")
         exact_int(self.lot * ATOMS_PER_UNIT, f"atoms per lot ({self.symbol})")
         exact_int(self.tick * MONEY_PER_ATOM, f"money units per tick and atom ({self.symbol})")
+
+    @cached_property
+    def native(self) -> str:
+        """The symbol as the venue itself writes it."""
+        return self.symbol.partition(VENUE_MARK)[0]
+
+    @cached_property
+    def base_key(self) -> str:
+        """The base asset as a key of balances: bare at the home venue, ``base@venue`` elsewhere."""
+        return self.base + self.symbol[len(self.native) :]
+
+    @cached_property
+    def quote_key(self) -> str:
+        """The quote asset as a key of balances."""
+        return self.quote + self.symbol[len(self.native) :]
 
     @cached_property
     def lot_atoms(self) -> int:

@@ -21,6 +21,7 @@ REASON_WORDS: Final[dict[Reason, str]] = {
     Reason.SESSION_CLOSED: "the venue's session is closed",
     Reason.QUANTITY_NOT_POSITIVE: "the quantity is not positive",
     Reason.QUANTITY_BELOW_MIN: "the quantity is below the venue's minimum",
+    Reason.MINIMUM_ABOVE_QUANTITY: "the order asks for a larger part at once than the whole order",
     Reason.QUANTITY_ABOVE_VENUE_MAX: "the quantity is above the venue's maximum",
     Reason.QUANTITY_ABOVE_LIMIT: "the quantity is above the limit per order",
     Reason.PRICE_MISSING: "the order has no price",

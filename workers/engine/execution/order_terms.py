@@ -26,7 +26,7 @@ class Terms(NamedTuple):
 
 def is_plain(request: OrderRequest, features: AbstractSet[Feature]) -> bool:
     """True for most orders: nothing of them needs looking at."""
-    if request.reduce_only or request.order_type is OrderType.LIMIT_MAKER:
+    if request.reduce_only or request.min_lots or request.order_type is OrderType.LIMIT_MAKER:
         return False
     return request.tif is TimeInForce.GTC or (request.tif not in TIMED and Feature[request.tif.name] in features)
 
@@ -47,6 +47,8 @@ def terms_of(request: OrderRequest, features: AbstractSet[Feature], *, now: int,
         if expires_at <= now:
             reasons.append(Reason.EXPIRY_NOT_AHEAD)
     elif request.tif is not TimeInForce.GTC and Feature[request.tif.name] not in features:
+        reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
+    if request.min_lots and not (request.tif is TimeInForce.IOC and Feature.MIN_QUANTITY in features):
         reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
     if request.reduce_only and Feature.REDUCE_ONLY not in features:
         said.append("REDUCE_ONLY by the gate")

@@ -45,6 +45,8 @@ class Feature(StrEnum):
     PUBLIC_TRADES = "PUBLIC_TRADES"
     FILL_STREAM = "FILL_STREAM"
     """Executions are pushed one by one; elsewhere they are asked for."""
+    MIN_QUANTITY = "MIN_QUANTITY"
+    """An order may say how much it must fill at once (IOC orders only)."""
     SHORT = "SHORT"
     SESSIONS = "SESSIONS"
     """The market closes, as at weekends."""

@@ -59,6 +59,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Client id of the order whose place this one takes."""
     exits: tuple[ConditionalAccepted, ...] = ()
     """Exits of a bracket, journalled before its entry."""
+    min_lots: int = 0
+    """Fill at least so many lots at once, or none; 0 for any part. For IOC orders at a venue that offers it."""
     emulated: str = ""
     """Filled in by the desk: what of it the kernel does in the venue's place."""
 
@@ -230,6 +232,8 @@ def _check_instrument(order: OrderRequest, market: MarketState, now: int, found:
         found.append(Reason.QUANTITY_BELOW_MIN)
     elif order.lots > instrument.max_lots:
         found.append(Reason.QUANTITY_ABOVE_VENUE_MAX)
+    if order.min_lots and not 0 < order.min_lots <= order.lots:
+        found.append(Reason.MINIMUM_ABOVE_QUANTITY)
 
 
 def _check_price(order: OrderRequest, market: MarketState, found: list[Reason]) -> int:
