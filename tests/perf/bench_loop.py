@@ -123,7 +123,7 @@ async def _measure(folder: Path, port: int, seconds: float, every: int) -> tuple
     gc.freeze()
     await asyncio.sleep(WARM_UP_S)
     desk.loop.stages.forget()
-    feed = desk.loop.feed
+    feed = desk.loop.home.feed
     events, orders = feed.events if feed else 0, len(desk.books.orders)
     await asyncio.sleep(seconds)
     found = desk.loop.stages

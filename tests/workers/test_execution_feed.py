@@ -5,38 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
-
 from tests.support.execution import within
 from tests.support.kernels import BTC
 from workers.adapters.binance.market_client import FrameTimes
 from workers.engine.events import FeedStatus, MarketEvent
 from workers.engine.vocabulary import FeedState
-from workers.live.execution import feed as feeds
 from workers.live.execution.feed import Feed
 
 SECOND_NS = 1_000_000_000
 
 
-class Idle:
-    """A market client to which nothing comes."""
-
-    def __init__(self, *_: Any, **__: Any) -> None: ...
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
+async def nothing(*_: Any) -> None:
+    """A market from which nothing comes."""
+    await asyncio.Event().wait()
 
 
 def status(state: FeedState, session_id: int) -> FeedStatus:
     return FeedStatus(symbol="BTCUSDT", ts_event=1, ts_recv=1, state=state, session_id=session_id, closes_at=99)
 
 
-async def test_another_interval_is_no_other_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "MarketClient", Idle)
+async def test_another_interval_is_no_other_session() -> None:
     told: list[MarketEvent] = []
     feed = Feed(
         {"BTCUSDT": BTC},
-        venue_url=None,
+        follow=nothing,
         interval_ns=SECOND_NS,
         on_market=lambda event, _now, _cause: told.append(event),
     )

@@ -161,7 +161,7 @@ async def test_a_cut_connection_stops_entries_until_books_were_compared(
     desk = make_desk()
     await desk.start()
     await within(20, lambda: desk.books.fills >= 1)
-    care = desk.loop.caretaker
+    care = desk.loop.home.caretaker
     assert care is not None
     passes = care.passes
     await venue.fault(drop_websockets=True)

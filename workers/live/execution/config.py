@@ -9,6 +9,18 @@ import msgspec
 SECOND_NS = 1_000_000_000
 
 
+class VenueAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """One venue, and the account's keys there."""
+
+    name: str
+    url: str | None
+    """Base of a paper venue that speaks the exchange's protocol; None for the exchange itself."""
+    api_key: str
+    api_secret: str
+    symbols: tuple[str, ...] = ()
+    """The venue's own symbols; empty: everything that it lists."""
+
+
 class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where the loop trades and how patient it is."""
 
@@ -35,3 +47,14 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How far the venue's clock may be wrong about a send deadline before an unknown order counts as not there."""
     drain_s: float = 5.0
     """How long a stopping worker waits for answers to orders on the wire."""
+
+    @property
+    def home(self) -> VenueAccess:
+        """The venue that the account is named after."""
+        return VenueAccess(
+            name=self.venue,
+            url=self.venue_url,
+            api_key=self.api_key,
+            api_secret=self.api_secret,
+            symbols=self.symbols,
+        )

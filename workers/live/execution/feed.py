@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
-import structlog
-
-from workers.adapters.binance.frames import FrameError
-from workers.adapters.binance.market_client import ClientConfig, FrameTimes, MarketClient
+from workers.adapters.binance.market_client import FrameTimes
+from workers.adapters.feeds import Handlers
+from workers.adapters.frame_errors import FrameError
 from workers.engine.events import FeedStatus, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.view import MarketView, ViewConfig
@@ -19,47 +18,10 @@ from workers.engine.vocabulary import FeedState
 from workers.live.execution.gateway import NO_CAUSE, Cause
 from workers.live.execution.metrics import MARKET_EVENTS
 
-REAL_STREAM: Final = "wss://stream.binance.us:9443"
-REAL_REST: Final = "https://api.binance.us"
-INTERVALS: Final = {
-    "1s": 1_000_000_000,
-    "1m": 60_000_000_000,
-    "3m": 180_000_000_000,
-    "5m": 300_000_000_000,
-    "15m": 900_000_000_000,
-    "30m": 1_800_000_000_000,
-    "1h": 3_600_000_000_000,
-    "4h": 14_400_000_000_000,
-    "1d": 86_400_000_000_000,
-}
-"""Length in ns of the bars that the venue has."""
-
-log = structlog.get_logger(__name__)
-
-CAUTIOUS_WEIGHT: Final = 1000
-"""Request weight per minute at a venue that does not tell its limit: Binance.US has 1200."""
-USABLE_PERCENT: Final = 80
-
+Follow = Callable[[Sequence[Instrument], Handlers], Coroutine[Any, Any, None]]
+"""Follows the market of these instruments until cancelled; raises what a handler raised."""
 OnMarket = Callable[[MarketEvent, int, Cause], None]
 """Gets what a view believes, the time (wall ns) and the way it came."""
-
-
-def interval_name(interval_ns: int) -> str:
-    """The venue's name of an interval; ValueError for one that it does not have."""
-    for name, length in INTERVALS.items():
-        if length == interval_ns:
-            return name
-    raise ValueError(f"expected a bar interval among {', '.join(INTERVALS)}, was {interval_ns} ns")
-
-
-def stream_url(venue_url: str | None) -> str:
-    """Base of the websocket: the paper venue serves every host of the exchange under its own address."""
-    return f"{venue_url.replace('http', 'ws', 1)}/stream.binance.us" if venue_url else REAL_STREAM
-
-
-def rest_url(venue_url: str | None) -> str:
-    """Base of the public REST endpoints."""
-    return f"{venue_url}/api.binance.us" if venue_url else REAL_REST
 
 
 class Feed:
@@ -69,20 +31,13 @@ class Feed:
         self,
         instruments: Mapping[str, Instrument],
         *,
-        venue_url: str | None,
+        follow: Follow,
         interval_ns: int,
         on_market: OnMarket,
-        weight_per_minute: int = 0,
     ) -> None:
-        """``weight_per_minute``: the venue's own limit, which the account's requests count against too."""
         self.interval_ns = interval_ns
         self._instruments = dict(instruments)
-        self._config = ClientConfig(
-            stream_url=stream_url(venue_url),
-            rest_url=rest_url(venue_url),
-            session_status=venue_url is not None,
-            weight_limit=weight_per_minute * USABLE_PERCENT // 100 or CAUTIOUS_WEIGHT,
-        )
+        self._follow = follow
         self._on_market = on_market
         self._again = asyncio.Event()
         self._reason = ""
@@ -104,14 +59,8 @@ class Feed:
     async def run(self) -> None:
         """Follow the market until cancelled; raises what the kernel raised: a failed handler must not trade on."""
         while True:
-            client = MarketClient(
-                list(self._instruments.values()),
-                self._config,
-                on_event=self.on_event,
-                wants_snapshot=lambda symbol: self.views[symbol].wants_snapshot,
-                on_refused=self._on_refused,
-            )
-            following = asyncio.create_task(client.run())
+            handlers = Handlers(self.on_event, self._wants_snapshot, self._on_refused)
+            following = asyncio.create_task(self._follow(list(self._instruments.values()), handlers))
             asked = asyncio.create_task(self._again.wait())
             try:
                 await asyncio.wait({following, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -162,6 +111,9 @@ class Feed:
         for view in self.views.values():
             for one in view.on_time(now):
                 self._on_market(one, now, NO_CAUSE)
+
+    def _wants_snapshot(self, symbol: str) -> bool:
+        return self.views[symbol].wants_snapshot
 
     def _on_refused(self, error: FrameError) -> None:
         self.refused += 1

@@ -15,18 +15,13 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from workers.adapters.binance.frames import Candle, SymbolDecoder
 from workers.adapters.binance.limits import Backoff
-from workers.adapters.binance.user_stream import UserStream
-from workers.adapters.ccxt_venue import CcxtVenue
 from workers.adapters.forecast_client import Reply
 from workers.adapters.journal import Journal
 from workers.adapters.venue import VenueError
 from workers.engine.config import KernelConfig
 from workers.engine.events import (
     BalanceAdopted,
-    Bar,
-    FeedStatus,
     JournalEvent,
     MarketEvent,
     Record,
@@ -34,18 +29,16 @@ from workers.engine.events import (
 from workers.engine.execution.volume import learn
 from workers.engine.kernel import Kernel
 from workers.engine.ports import Effects, RequestForecast
-from workers.live.execution.caretaker import Caretaker
+from workers.live.execution.binance_dialect import INTERVALS
 from workers.live.execution.config import LoopConfig
-from workers.live.execution.feed import INTERVALS, Feed, interval_name, stream_url
+from workers.live.execution.dialects import dialect_of
 from workers.live.execution.gateway import NO_CAUSE, Cause, Gateway
 from workers.live.execution.metrics import LOOP_LAG, WAKES, StageClock
-from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.venue_session import VenueSession
 
 SECOND_NS: Final = 1_000_000_000
-MS: Final = 1_000_000
-HISTORY_BARS: Final = 1000
 VENUE_RETRY_CAP_S: Final = 10.0
-CURVE_INTERVAL: Final = "1m"
+CURVE_INTERVAL_NS: Final = 60 * SECOND_NS
 CURVE_BIN_NS: Final = 15 * 60 * SECOND_NS
 """Bars and bins that volume curves are learned from."""
 
@@ -65,20 +58,10 @@ class TradingLoop:
         self.config = config
         self.journal = journal
         self.stages = StageClock()
-        self.venue = CcxtVenue(
-            api_key=config.api_key,
-            secret=config.api_secret,
-            url=config.venue_url,
-            name=config.venue,
-            clock=time.time_ns,
-            timeout_s=config.order_timeout_s,
-        )
-        kernel_config = KernelConfig(features=self.venue.rules.features)
+        self.home = VenueSession(config.home, dialect_of(config.home, config), self)
+        kernel_config = KernelConfig(features=self.home.venue.rules.features)
         self.kernel = Kernel(kernel_config, clock=time.perf_counter_ns)
-        self.gateway = Gateway(journal=journal, venue=self.venue, host=self, config=config, stages=self.stages)
-        self.feed: Feed | None = None
-        self.users: UserStream | None = None
-        self.caretaker: Caretaker | None = None
+        self.gateway = Gateway(journal=journal, venue=self.home.venue, host=self, config=config, stages=self.stages)
         self.ready = asyncio.Event()
         self.last_tick = 0.0
         self.phase = "starting"
@@ -86,20 +69,19 @@ class TradingLoop:
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
-        self._sessions: dict[str, tuple[int, int]] = {}
 
     # -- life
 
     async def run(self, stop: asyncio.Event) -> None:
         """Trade until ``stop``; raises what broke the loop. The journal stays open for its owner to close."""
-        await self.venue.open()
+        await self.home.venue.open()
         try:
             self.phase = "waiting for the venue"
             if await self._unless_stopped(self._meet_venue(), stop):
                 await self._trade(stop)
         finally:
             self.phase = "stopped"
-            await self.venue.close()
+            await self.home.venue.close()
 
     async def _unless_stopped(self, work: Any, stop: asyncio.Event) -> bool:
         """Do ``work`` but give it up when ``stop`` comes first; True when it was done."""
@@ -120,8 +102,7 @@ class TradingLoop:
         backoff = Backoff(random.Random(), cap_s=VENUE_RETRY_CAP_S)  # noqa: S311  # jitter, not a secret
         while True:
             try:
-                await self.venue.synchronise_clock()
-                await self.venue.load_instruments(self.config.symbols)
+                await self.home.meet()
                 break
             except VenueError as error:
                 log.warning("venue does not answer yet", venue=self.config.venue, error=str(error))
@@ -129,13 +110,14 @@ class TradingLoop:
         self._open_session()
         if self.kernel.books.run is not None:
             run = self.kernel.books.run
-            await self._warm(run.instruments, run.interval_ns)
+            for bar in await self.home.history(run.instruments, run.interval_ns):
+                self.kernel.warm_bar(bar)
 
     def _open_session(self) -> None:
         recovered = self.journal.recovered
         self.kernel.recover(recovered)
         self.journal.release_recovered()
-        instruments = self.venue.instruments
+        instruments = self.home.venue.instruments
         self.apply(
             self.kernel.open_session(
                 time.time_ns(),
@@ -146,57 +128,22 @@ class TradingLoop:
             )
         )
         run = self.kernel.books.run
-        self.feed = Feed(
-            instruments,
-            venue_url=self.config.venue_url,
-            interval_ns=run.interval_ns if run else self._default_interval(),
-            on_market=self._on_market,
-            weight_per_minute=self.venue.weight_per_minute,
-        )
-        self.users = UserStream(
-            keys=self.venue,
-            ws_url=stream_url(self.config.venue_url),
-            on_reports=self._on_reports,
-            on_state=self._on_user_stream,
-            clock=time.time_ns,
-            backoff=Backoff(random.Random()),  # noqa: S311  # jitter, not a secret
-        )
-        self.caretaker = self._make_caretaker(_began(recovered))
-
-    def _make_caretaker(self, since_ns: int) -> Caretaker:
-        slack_ns = int(self.config.venue_clock_slack_s * SECOND_NS)
-        reconciler = Reconciler(
-            venue=self.venue,
-            books=self.kernel.books,
-            report=self.report,
-            in_flight=self.gateway.in_flight,
-            clock=time.time_ns,
-            settle_after_ns=self.kernel.config.send_within_ns + slack_ns,
-            since_ns=since_ns,
-        )
-        return Caretaker(
-            books=self.kernel.books, gateway=self.gateway, reconciler=reconciler, host=self, config=self.config
-        )
+        self.home.attach(interval_ns=run.interval_ns if run else self._default_interval(), since_ns=_began(recovered))
 
     def _default_interval(self) -> int:
-        market = self.venue.market
+        market = self.home.market
         name = self.config.bar_interval or (market.bar_interval if market else "") or "1m"
         return INTERVALS[name]
 
     async def _trade(self, stop: asyncio.Event) -> None:
         """Run all parts; the first that fails takes the others down, since half a loop must not trade."""
-        if self.feed is None or self.users is None or self.caretaker is None:
-            raise RuntimeError("expected the venue to be met before trading")
         self.phase = "trading"
         self.ready.set()
         parts = {
             "journal": self.gateway.run(),
             "timer": self._tick(),
-            "market": self.feed.run(),
             "forecasts": self._hear_forecasts(),
-            "account": self.users.run(),
-            "orders": self.caretaker.settle_orders(),
-            "reconciliation": self.caretaker.keep_reconciled(),
+            **self.home.parts(),
         }
         tasks = [asyncio.create_task(work, name=name) for name, work in parts.items()]
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -234,16 +181,7 @@ class TradingLoop:
             due = max(due, self.last_tick - self.config.tick_s)
             now = time.time_ns()
             self.apply(self.kernel.on_timer(now))
-            if self.feed is not None:
-                self.feed.on_time(now)
-                self._confirm_quotes(self.feed, now)
-
-    def _confirm_quotes(self, feed: Feed, now: int) -> None:
-        """A quote that the feed keeps confirming is fresh although it does not change."""
-        for symbol, view in feed.views.items():
-            reference = view.reference(now)
-            if reference is not None and reference.source == "mid":
-                self.kernel.confirm(symbol, now - reference.age_ns)
+            self.home.on_time(now)
 
     # -- inputs of the kernel
 
@@ -256,15 +194,8 @@ class TradingLoop:
         """Something happened outside; the kernel decides whether it is news."""
         self.apply(self.kernel.on_report(event, time.time_ns()))
 
-    def _on_reports(self, events: Sequence[JournalEvent]) -> None:
-        for event in events:
-            self.report(event)
-
-    def _on_market(self, event: MarketEvent, now: int, cause: Cause) -> None:
-        if type(event) is FeedStatus and event.session_id:
-            known = self._sessions.get(event.symbol)
-            if known is None or known[0] != event.session_id:
-                self._sessions[event.symbol] = (event.session_id, now if known else 0)
+    def on_market(self, event: MarketEvent, now: int, cause: Cause) -> None:
+        """What a venue's feed believes."""
         self.apply(self.kernel.on_market(event, now), cause)
 
     def take_forecasts(self, reply: Reply) -> None:
@@ -298,60 +229,40 @@ class TradingLoop:
         WAKES.inc()
         log.warning("late wake", reason=reason)
         self.gateway.drop_waiting(reason)
-        if self.caretaker is not None:
-            self.caretaker.cut()
-            self.caretaker.want()
-        if self.feed is not None:
-            self.feed.restart(reason)
-        if self.users is not None:
-            self.users.restart()
+        self.home.resync(reason)
 
     def journal_failed(self, reason: str) -> None:
         """Nothing can be recorded, so nothing may be ordered."""
-        self.disconnected(reason)
+        self.home.disconnected(reason)
 
     def journal_restored(self) -> None:
         """There is room again; compare with the venue before going on."""
         log.info("journal can be written again")
-        if self.caretaker is not None:
-            self.caretaker.want()
+        if self.home.caretaker is not None:
+            self.home.caretaker.want()
 
     def doubt(self, client_id: str) -> None:
         """The venue's answer contradicts what we hold of this order."""
-        if self.caretaker is not None:
-            self.caretaker.doubt(client_id)
+        if self.home.caretaker is not None:
+            self.home.caretaker.doubt(client_id)
 
     def newest_quote(self, symbol: str) -> Cause:
         """How the newest market event of ``symbol`` came to us."""
-        return self.feed.quotes.get(symbol, NO_CAUSE) if self.feed is not None else NO_CAUSE
+        return self.home.newest_quote(symbol)
 
-    def disconnected(self, reason: str) -> None:
-        """No orders until the books were compared with the venue's again."""
-        if self.caretaker is not None:
-            self.caretaker.cut()
+    def venue_lost(self, name: str, reason: str) -> None:  # noqa: ARG002
+        """Reports of this venue do not reach us, so nothing may be ordered there."""
         self.apply(self.kernel.on_disconnect(time.time_ns(), reason=reason))
-
-    def account_silent(self) -> None:
-        """The account stream is open and tells nothing: make a new one."""
-        log.warning("account stream is silent; connecting again")
-        if self.users is not None:
-            self.users.restart()
-
-    def _on_user_stream(self, connected: bool, detail: str) -> None:
-        if not connected:
-            self.disconnected(f"account stream lost: {detail}")
-        elif self.caretaker is not None:
-            self.caretaker.want()
 
     @property
     def reconciled(self) -> bool:
         """True while the books are known to agree with the venue's."""
-        return self.kernel.desk.risk.reconciled
+        return self.home.reconciled
 
     @property
     def connected(self) -> bool:
-        """True while reports reach us and records reach the disk: only then does a comparison last."""
-        return self.users is not None and self.users.connected and not self.gateway.broken
+        """True while reports reach us and records reach the disk."""
+        return self.home.connected
 
     # -- runs
 
@@ -361,64 +272,20 @@ class TradingLoop:
         if books.run is not None and books.run.run_id == str(plan["run_id"]):
             return
         symbols, interval_ns = tuple(plan["instruments"]), int(plan["interval_ns"])
-        name = interval_name(interval_ns)
-        bars = await self._history([symbol for symbol in symbols if symbol in self.venue.instruments], name)
+        listed = self.home.venue.instruments
+        bars = await self.home.history([symbol for symbol in symbols if symbol in listed], interval_ns)
         self.apply(self.kernel.start_run(time.time_ns(), plan))
         for bar in bars:
             self.kernel.warm_bar(bar)
-        if self.feed is not None and self.feed.interval_ns != interval_ns:
-            self.feed.restart(f"bars of {name} from now on", interval_ns)
+        self.home.build_bars(interval_ns)
 
     async def learn_volume(self, symbol: str) -> None:
         """Let parents in ``symbol`` know at what time of the day how much trades; ValueError without history."""
-        if symbol not in self.venue.instruments:
-            raise ValueError(f"the venue does not list {symbol}; known: {', '.join(sorted(self.venue.instruments))}")
-        bars = await self._history([symbol], CURVE_INTERVAL)
-        volumes = [(bar.start, bar.volume) for bar in bars]
+        listed = self.home.venue.instruments
+        if symbol not in listed:
+            raise ValueError(f"the venue does not list {symbol}; known: {', '.join(sorted(listed))}")
+        volumes = [(bar.start, bar.volume) for bar in await self.home.history([symbol], CURVE_INTERVAL_NS)]
         self.kernel.desk.parents.curves[symbol] = learn(volumes, bin_ns=CURVE_BIN_NS)
-
-    async def _warm(self, symbols: Sequence[str], interval_ns: int) -> None:
-        for bar in await self._history(symbols, interval_name(interval_ns)):
-            self.kernel.warm_bar(bar)
-
-    async def _history(self, symbols: Sequence[str], interval: str) -> list[Bar]:
-        """Closed bars of the present session, oldest first per instrument; without them the strategy just waits."""
-        bars: list[Bar] = []
-        for symbol in symbols:
-            try:
-                rows = await self.venue.klines(symbol, interval, HISTORY_BARS)
-            except VenueError as error:
-                log.warning("no history", symbol=symbol, error=str(error))
-                continue
-            bars += self._closed_bars(symbol, rows)
-        return bars
-
-    def _closed_bars(self, symbol: str, rows: Sequence[Sequence[Any]]) -> list[Bar]:
-        decoder, now = SymbolDecoder(self.venue.instruments[symbol]), time.time_ns()
-        opened = self._session_opened(symbol)
-        bars = (decoder.bar(_candle(row), now) for row in rows)
-        return [bar for bar in bars if bar.ts_event <= now and bar.start >= opened]
-
-    def _session_opened(self, symbol: str) -> int:
-        """When the market session began, ns; bars from before belong to other prices."""
-        known = self._sessions.get(symbol)
-        if known is not None and known[1]:
-            return known[1]
-        market = self.venue.market
-        return int(market.session.get("openedAt", 0)) * MS if market else 0
-
-
-def _candle(row: Sequence[Any]) -> Candle:
-    return Candle(
-        start_ms=int(row[0]),
-        end_ms=int(row[6]),
-        open=row[1],
-        high=row[2],
-        low=row[3],
-        close=row[4],
-        volume=row[5],
-        trades=int(row[8]),
-    )
 
 
 def _began(records: Sequence[Record]) -> int:

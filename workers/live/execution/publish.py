@@ -71,7 +71,7 @@ def position_row(loop: TradingLoop, line: Line) -> dict[str, Any]:
 
 def feed_row(loop: TradingLoop, view: MarketView, market: MarketState, now: int) -> dict[str, Any]:
     """One instrument's market data."""
-    instrument, info, top = view.instrument, loop.venue.market, view.top
+    instrument, info, top = view.instrument, loop.home.market, view.top
     forecast = market.forecast
     return {
         "venue": loop.config.venue,
@@ -155,7 +155,7 @@ def latency_row(loop: TradingLoop) -> dict[str, Any]:
         "forecasts_asked": loop.forecast_asked,
         "forecast_queue_ns": heard.queue_ns if heard else None,
         "forecast_compute_ns": heard.compute_ns if heard else None,
-        "market_events": loop.feed.events if loop.feed else 0,
+        "market_events": loop.home.feed.events if loop.home.feed else 0,
     }
 
 
@@ -180,8 +180,8 @@ class Publisher:
         bus.put("pnl", loop.config.venue, pnl_row(loop))
         for symbol, line in loop.kernel.books.lines.items():
             bus.put("positions", f"{loop.config.venue}:{symbol}", position_row(loop, line))
-        if loop.feed is not None:
-            for symbol, view in loop.feed.views.items():
+        if loop.home.feed is not None:
+            for symbol, view in loop.home.feed.views.items():
                 bus.put(
                     "feed", f"{loop.config.venue}:{symbol}", feed_row(loop, view, loop.kernel.desk.markets[symbol], now)
                 )
@@ -195,7 +195,7 @@ class Publisher:
 
 def status(loop: TradingLoop, problem: str) -> dict[str, Any]:
     """Everything that a person or the deployment asks about the loop."""
-    books, feed = loop.kernel.books, loop.feed
+    books, feed = loop.kernel.books, loop.home.feed
     return {
         "phase": loop.phase,
         "epoch": loop.journal.epoch,
