@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from apps.audit.models import AuditEntry
 from apps.core.clock import FrozenClock
@@ -108,9 +108,10 @@ def test_a_person_asks_and_gets_trades_that_leave_cash(ann: Browser, venue: dict
 
 
 def test_the_same_inputs_give_the_same_digest_and_answer(ann: Browser, venue: dict[str, int]) -> None:
-    runs = [ask(ann, POLICY).json()["id"] for _ in range(2)]
-    for run in runs:
-        rebalance(run)
+    runs = []
+    for _ in range(2):
+        runs.append(ask(ann, POLICY).json()["id"])
+        rebalance(runs[-1])
     first, second = (models.RebalanceRun.objects.get(pk=run) for run in runs)
     assert first.inputs_digest == second.inputs_digest
     assert first.outcome["weights"] == second.outcome["weights"]
@@ -179,18 +180,34 @@ def test_a_viewer_reads_and_may_not_ask() -> None:
     assert Browser().get("/api/v1/rebalances/").status_code == 401
 
 
-def test_what_nobody_took_is_sent_again_and_what_never_ended_fails() -> None:
+def test_what_nobody_took_is_sent_again_and_what_never_ended_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(rebalances, "send_after_commit", lambda task, **order: sent.append(order["run_id"]))
     clock = FrozenClock()
     ctx = service_context("portfolio", clock=clock)
-    waiting = rebalances.request_rebalance(ctx, venue="paper", policy=POLICY)
-    running = rebalances.request_rebalance(ctx, venue="paper", policy=POLICY)
-    assert rebalances.begin_rebalance(ctx, run_id=running.pk) is not None
+    run = rebalances.request_rebalance(ctx, venue="paper", policy=POLICY)
+    clock.advance(seconds=16)
+    assert rebalances.look_after_rebalances(ctx) == 1
+    # Not at every look, but when the message that was sent last had its time.
     assert rebalances.look_after_rebalances(ctx) == 0
+    assert sent == [str(run.pk)] * 2
+    assert rebalances.begin_rebalance(ctx, run_id=run.pk) is not None
     clock.advance(seconds=200)
-    assert rebalances.look_after_rebalances(ctx) == 2
-    running.refresh_from_db()
-    waiting.refresh_from_db()
-    assert (running.state, waiting.state) == ("failed", "pending")
+    assert rebalances.look_after_rebalances(ctx) == 1
+    run.refresh_from_db()
+    assert run.state == "failed"
+
+
+def test_one_rebalance_of_a_venue_is_open_at_a_time(ann: Browser, venue: dict[str, int]) -> None:
+    first = ask(ann, POLICY).json()["id"]
+    second = ask(ann, POLICY)
+    assert (second.status_code, second.json()["code"], second.json()["fields"]["run"]) == (409, "conflict", first)
+    row = models.RebalanceRun.objects.get(pk=first)
+    row.pk = None
+    with pytest.raises(IntegrityError, match="rebalance_open_once"), transaction.atomic():
+        models.RebalanceRun.objects.create(**{f.attname: getattr(row, f.attname) for f in row._meta.fields[1:]})
+    rebalance(first)
+    assert ask(ann, POLICY).status_code == 202
 
 
 def test_nothing_changes_without_its_audit_row() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.conf import settings
 from django.db import models
 
@@ -18,6 +20,9 @@ class RebalanceState(models.TextChoices):
     DONE = "done", "Done"
     REFUSED = "refused", "Old book kept"
     FAILED = "failed", "Failed"
+
+
+OPEN_RUNS: Final = (RebalanceState.PENDING, RebalanceState.RUNNING)
 
 
 class RebalanceRun(models.Model):
@@ -42,6 +47,8 @@ class RebalanceRun(models.Model):
     )
     requested_by_name = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
+    sent_at = models.DateTimeField()
+    """When a worker was last told of it; a message may be lost."""
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     version = models.IntegerField(default=1)
@@ -49,6 +56,11 @@ class RebalanceRun(models.Model):
     class Meta:
         ordering = ["-requested_at", "-id"]
         indexes = [models.Index(fields=["venue", "-requested_at"], name="rebalance_newest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["venue"], condition=models.Q(state__in=["pending", "running"]), name="rebalance_open_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.venue_id} {self.method} {self.state}"

@@ -17,11 +17,12 @@ from apps.accounts.permissions import Capability, require
 from apps.audit import services as audit
 from apps.core.context import Context
 from apps.core.dispatch import send_after_commit
-from apps.core.errors import IllegalTransition, Invalid, NotFound
+from apps.core.errors import Conflict, IllegalTransition, Invalid, NotFound
 from apps.trading import messages
 from apps.trading.domain.states import Signal, short
-from apps.trading.models import Instrument, RebalanceRun, RebalanceState
-from apps.trading.selectors import get_venue
+from apps.trading.models import Instrument, RebalanceRun, RebalanceState, TradingControl
+from apps.trading.models.portfolio import OPEN_RUNS
+from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.projection import signal_message
 from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
@@ -36,7 +37,8 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
     """Queue the computation of a book for ``venue``. Needs REBALANCE_RUN.
 
     The policy is checked and frozen here, with every default written out. Invalid names what is wrong with it, such as
-    a symbol that the venue does not list; NotFound for an unknown venue.
+    a symbol that the venue does not list; NotFound for an unknown venue; Conflict while another run of the venue is
+    open: two answers to one book would be two trades.
     """
     require(ctx, Capability.REBALANCE_RUN, object_type="rebalance", object_id=venue)
     place = get_venue(venue)
@@ -49,6 +51,7 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
     if unknown:
         raise Invalid(f"{venue} does not list {', '.join(unknown)}", field="policy")
     frozen = policy_data(parsed)
+    _must_be_alone(venue)
     run = RebalanceRun.objects.create(
         venue=place,
         method=parsed.method,
@@ -57,6 +60,7 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
         requested_by=ctx.actor.user,
         requested_by_name=ctx.actor.name,
         requested_at=ctx.now(),
+        sent_at=ctx.now(),
     )
     audit.record(
         ctx.because(reason) if reason else ctx,
@@ -110,13 +114,25 @@ def fail_rebalance(ctx: Context, *, run_id: UUID | str, why: str) -> RebalanceRu
 def look_after_rebalances(ctx: Context) -> int:
     """Send again what no worker took, fail what a worker took and never ended; return how many were overdue."""
     late = RebalanceRun.objects.select_for_update(skip_locked=True)
-    waiting = list(late.filter(state=RebalanceState.PENDING, requested_at__lte=ctx.now() - RESEND_AFTER))
+    waiting = list(late.filter(state=RebalanceState.PENDING, sent_at__lte=ctx.now() - RESEND_AFTER))
     lost = list(late.filter(state=RebalanceState.RUNNING, started_at__lte=ctx.now() - LONGEST))
     for run in waiting:
+        run.sent_at = ctx.now()
+        run.save(update_fields=["sent_at"])
         send_after_commit(TASK, run_id=str(run.pk))
     for run in lost:
         _fail(ctx, run, f"no answer came within {LONGEST.total_seconds():.0f} s; ask again")
     return len(waiting) + len(lost)
+
+
+def _must_be_alone(venue: str) -> None:
+    """Conflict while a run of ``venue`` is open; whoever asks at the same moment waits for the venue's row first."""
+    TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
+    other = RebalanceRun.objects.filter(venue_id=venue, state__in=OPEN_RUNS).first()
+    if other is not None:
+        raise Conflict(
+            f"rebalance {other.pk} of {venue} is {other.state}; wait until it is over", run=str(other.pk), venue=venue
+        )
 
 
 def _locked(run_id: UUID | str) -> RebalanceRun:
