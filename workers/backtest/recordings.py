@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -43,27 +44,30 @@ class Recorded:
         self.refused = 0
 
     def __iter__(self) -> Iterator[MarketEvent]:
-        frames, symbol = FrameDecoder([self.instrument]), self.instrument.symbol
-        decode, self.refused = frames.decode, 0
-        ready: list[MarketEvent] = []
+        frames, self.refused = FrameDecoder([self.instrument]), 0
         with _opened(self.path) as file:
-            for number, line in enumerate(file, 1):
-                gap = line.find(b" ")
-                try:
-                    at, raw = int(line[:gap]), line[gap + 1 :]
-                    event = decode(raw, at) if raw.startswith(PREFIX) else frames.snapshot(symbol, raw, at)
-                except FrameError:
-                    self.refused += 1
-                except ValueError:
-                    raise BacktestError(f"{self.path.name} line {number}: expected '<ns> <json>', was {line[:40]!r}")
-                else:
-                    if event is not None:
-                        ready.append(event)
+            read = 0
+            while lines := list(islice(file, AT_ONCE)):
                 # Many at once: decoding and trading in turns would push each other out of the processor's caches.
-                if len(ready) >= AT_ONCE:
-                    yield from ready
-                    ready.clear()
-            yield from ready
+                yield from self._decoded(frames, lines, read)
+                read += len(lines)
+
+    def _decoded(self, frames: FrameDecoder, lines: Sequence[bytes], read: int) -> list[MarketEvent]:
+        """Events of ``lines``, which follow the first ``read`` lines of the file."""
+        decode, symbol = frames.decode, self.instrument.symbol
+        events: list[MarketEvent] = []
+        for number, line in enumerate(lines, read + 1):
+            at, _, raw = line.partition(b" ")
+            try:
+                event = decode(raw, int(at)) if raw.startswith(PREFIX) else frames.snapshot(symbol, raw, int(at))
+            except FrameError:
+                self.refused += 1
+            except ValueError:
+                raise BacktestError(f"{self.path.name} line {number}: expected '<ns> <json>', was {line[:40]!r}")
+            else:
+                if event is not None:
+                    events.append(event)
+        return events
 
 
 class _Merged:

@@ -156,7 +156,8 @@ class SymbolDecoder:
     def depth(self, raw: bytes, ts_recv: int) -> BookDelta:
         """A ``depth`` frame."""
         data = _depth.decode(raw).data
-        self._own(data.symbol)
+        if data.symbol != self.symbol:
+            raise self._foreign(data.symbol)
         return BookDelta(
             symbol=self.symbol,
             ts_event=data.event_ms * NS_PER_MS,
@@ -170,7 +171,8 @@ class SymbolDecoder:
     def ticker(self, raw: bytes, ts_recv: int) -> TopOfBook:
         """A ``bookTicker`` frame; its event time is the receive time where the venue gives none."""
         data = _ticker.decode(raw).data
-        self._own(data.symbol)
+        if data.symbol != self.symbol:
+            raise self._foreign(data.symbol)
         return TopOfBook(
             symbol=self.symbol,
             ts_event=data.event_ms * NS_PER_MS or ts_recv,
@@ -185,7 +187,8 @@ class SymbolDecoder:
     def trade(self, raw: bytes, ts_recv: int) -> Trade:
         """A ``trade`` frame."""
         data = _trade.decode(raw).data
-        self._own(data.symbol)
+        if data.symbol != self.symbol:
+            raise self._foreign(data.symbol)
         return Trade(
             symbol=self.symbol,
             ts_event=data.trade_ms * NS_PER_MS,
@@ -199,13 +202,15 @@ class SymbolDecoder:
     def kline(self, raw: bytes, ts_recv: int) -> Bar | None:
         """A ``kline`` frame; None while its candle is open."""
         data = _kline.decode(raw).data
-        self._own(data.symbol)
+        if data.symbol != self.symbol:
+            raise self._foreign(data.symbol)
         return self.bar(data.candle, ts_recv) if data.candle.closed else None
 
     def session(self, raw: bytes, ts_recv: int) -> FeedStatus:
         """A ``sessionStatus`` frame: LIVE for OPEN, BREAK for BREAK."""
         data = _session.decode(raw).data
-        self._own(data.symbol)
+        if data.symbol != self.symbol:
+            raise self._foreign(data.symbol)
         is_open = data.status == "OPEN"
         return FeedStatus(
             symbol=self.symbol,
@@ -251,9 +256,8 @@ class SymbolDecoder:
         ticks, lots = self._ticks, self._resting
         return tuple([(ticks[price], lots[quantity]) for price, quantity in levels])
 
-    def _own(self, symbol: str) -> None:
-        if symbol != self.symbol:
-            raise FrameError(Rejection.SCHEMA, self.symbol, f"frame of {symbol} in a stream of {self.symbol}")
+    def _foreign(self, symbol: str) -> FrameError:
+        return FrameError(Rejection.SCHEMA, self.symbol, f"frame of {symbol} in a stream of {self.symbol}")
 
 
 class FrameDecoder:

@@ -38,10 +38,11 @@ class DecimalGrid(dict[str, int]):
     def __missing__(self, text: str) -> int:
         if len(self) >= MAX_REMEMBERED:
             self.clear()
-        digits = text.replace(".", "", 1)
+        whole, _, part = text.partition(".")
+        digits = whole + part
         if not (digits.isdigit() and digits.isascii() and len(digits) <= MAX_DIGITS):
             raise GridError(f"expected decimal of zero or more for {self._what}, was {text!r:.60}")
-        factor, unit = self._scales[len(digits) - text.find(".") if len(digits) != len(text) else 0]
+        factor, unit = self._scales[len(part)]
         count, rest = divmod(int(digits) * factor, unit)
         if rest:
             if not self.rounds:

@@ -274,7 +274,8 @@ class QualityGate:
     def settle_top(self, top: TopOfBook) -> TopOfBook | None:
         """The newest quote to believe after seeing ``top``; None while a jump waits for confirmation."""
         believed, refused = self._tops.take(top.bid + top.ask, top)
-        self._refuse_held(refused)
+        if refused:
+            self._refuse_held(refused)
         return believed[-1] if believed else None
 
     def trade(self, trade: Trade, quote: TopOfBook | None) -> tuple[Trade, ...]:
@@ -288,7 +289,8 @@ class QualityGate:
         if quote is not None and not self._near_quote(trade, quote):
             return ()
         believed, refused = self._trades.take(trade.price, trade)
-        self._refuse_held(refused)
+        if refused:
+            self._refuse_held(refused)
         for one in believed:
             score = self._sizes.take(one.lots)
             if score:

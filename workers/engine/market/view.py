@@ -27,8 +27,8 @@ A kernel that is driven by bars alone needs no view.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -99,6 +99,7 @@ class MarketView:
         self._heard_ns = 0
         self._proven_ns = 0
         """Our time when an event last proved that the feed is not behind."""
+        self._max_lag_ns = config.quality.max_lag_ns
         self._ticked_ns = 0
         """Our time when ``on_time`` was last called, 0 when it is not known."""
 
@@ -127,19 +128,13 @@ class MarketView:
 
     def on_event(self, event: MarketEvent, now_ns: int) -> Sequence[MarketEvent]:
         """Take one event; returns what follows from it, in order. Raises TypeError for what is no market event."""
-        if isinstance(event, TopOfBook):
-            return self._on_ticker(event, now_ns)
-        if isinstance(event, Trade):
-            return self._on_trade(event, now_ns)
-        if isinstance(event, BookDelta):
-            return self._on_delta(event, now_ns)
-        if isinstance(event, Bar):
-            return self._on_bar(event, now_ns)
-        if isinstance(event, FeedStatus):
-            return self._on_status(event, now_ns)
-        if isinstance(event, BookSnapshot):
-            return self._on_snapshot(event, now_ns)
-        raise TypeError(f"expected a market event, was {type(event).__name__} ({self.instrument.symbol})")
+        handler = self._handlers.get(type(event))
+        if handler is None:
+            raise TypeError(f"expected a market event, was {type(event).__name__} ({self.instrument.symbol})")
+        if self.state is FeedState.BREAK and type(event) is not FeedStatus:
+            self.gate.reject(Rejection.SESSION_CLOSED, f"{type(event).__name__} between sessions")
+            return NOTHING
+        return handler(self, event, now_ns)
 
     def on_time(self, now_ns: int) -> Sequence[MarketEvent]:
         """Time passed: notices silence and closes bars in which nothing happened."""
@@ -161,8 +156,6 @@ class MarketView:
         return woke
 
     def _on_snapshot(self, event: BookSnapshot, now_ns: int) -> Sequence[MarketEvent]:
-        if self._closed(event):
-            return NOTHING
         pending = self.sync.on_snapshot(event)
         if pending is None:
             return NOTHING
@@ -179,7 +172,7 @@ class MarketView:
         return out
 
     def _on_delta(self, event: BookDelta, now_ns: int) -> Sequence[MarketEvent]:
-        if self._closed(event) or not self.gate.delta(event):
+        if not self.gate.delta(event):
             return NOTHING
         out: list[MarketEvent] = []
         self._heard(now_ns, out)
@@ -199,8 +192,6 @@ class MarketView:
         return out
 
     def _on_ticker(self, event: TopOfBook, now_ns: int) -> Sequence[MarketEvent]:
-        if self._closed(event):
-            return NOTHING
         self._heard_ns = now_ns
         if not self.gate.ticker(event):
             return NOTHING
@@ -214,26 +205,25 @@ class MarketView:
 
     def _timely(self, quote: TopOfBook, now_ns: int) -> bool:
         """False for a quote without time while nothing timed says that the feed is not behind."""
-        if self.state is not FeedState.LIVE or quote.ts_event != quote.ts_recv or self._proven(now_ns):
+        recent = now_ns - self._proven_ns <= self._max_lag_ns
+        if recent or self.state is not FeedState.LIVE or quote.ts_event != quote.ts_recv or self._proven(now_ns):
             return True
         silence_s = (now_ns - self._proven_ns) / NS_PER_SECOND
         self.gate.reject(Rejection.STALE, f"quote {quote.update_id} without time, nothing timed for {silence_s:.1f} s")
         return False
 
     def _proven(self, now_ns: int) -> bool:
-        return now_ns - self._proven_ns <= self.config.quality.max_lag_ns or not self.config.needs_book
+        return now_ns - self._proven_ns <= self._max_lag_ns or not self.config.needs_book
 
     def _heard(self, now_ns: int, out: list[MarketEvent]) -> None:
         """An event with the venue's time came: is the feed behind?"""
         self._heard_ns = now_ns
-        if self.gate.lag_ns <= self.config.quality.max_lag_ns:
+        if self.gate.lag_ns <= self._max_lag_ns:
             self._proven_ns = now_ns
         elif self.state is FeedState.LIVE:
             self._enter(FeedState.STALE, f"{self.gate.lag_ns / NS_PER_SECOND:.1f} s behind the venue", now_ns, out)
 
     def _on_trade(self, event: Trade, now_ns: int) -> Sequence[MarketEvent]:
-        if self._closed(event):
-            return NOTHING
         out: list[MarketEvent] = []
         believed = self.gate.trade(event, self.top)
         self._heard(now_ns, out)
@@ -253,7 +243,7 @@ class MarketView:
 
     def _on_bar(self, event: Bar, now_ns: int) -> Sequence[MarketEvent]:
         """Bars that the venue made are taken as they are, unless the view makes its own."""
-        if self.builder is not None or self._closed(event):
+        if self.builder is not None:
             return NOTHING
         self._heard_ns = now_ns
         self.bars.append(event)
@@ -277,12 +267,6 @@ class MarketView:
             self._enter(FeedState.CONNECTING, event.detail, now_ns, out)
         self.session_id, self.closes_at = event.session_id, event.closes_at
         return out
-
-    def _closed(self, event: MarketEvent) -> bool:
-        if self.state is not FeedState.BREAK:
-            return False
-        self.gate.reject(Rejection.SESSION_CLOSED, f"{type(event).__name__} between sessions")
-        return True
 
     def _quote_from_book(self, event: BookSnapshot | BookDelta, now_ns: int, out: list[MarketEvent]) -> None:
         """The book moved to ``book.last_id``: check it and, unless the exchange's own quote is newer, believe it."""
@@ -401,6 +385,15 @@ class MarketView:
                 closes_at=self.closes_at,
             )
         )
+
+    _handlers: ClassVar[dict[type, Callable[[MarketView, Any, int], Sequence[MarketEvent]]]] = {
+        BookSnapshot: _on_snapshot,
+        BookDelta: _on_delta,
+        TopOfBook: _on_ticker,
+        Trade: _on_trade,
+        Bar: _on_bar,
+        FeedStatus: _on_status,
+    }
 
 
 def _same_quote(one: TopOfBook, other: TopOfBook) -> bool:
