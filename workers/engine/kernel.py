@@ -260,7 +260,8 @@ class Kernel(KernelGate):
             return self._effects()
         self._desk.record(event)
         if type(event) is ReconciliationDone:
-            self._desk.risk.reconciled = event.ok
+            venues = self._desk.risk.reconciled_at
+            (venues.add if event.ok else venues.discard)(event.venue or self.books.venue)
         elif type(event) is BalanceAdopted or type(event) is OrderFilled:
             self._watch_loss()
         filled = self.books.lines.get(event.symbol) if type(event) is OrderFilled else None
@@ -295,15 +296,23 @@ class Kernel(KernelGate):
         self._gap(now)
         return self._effects()
 
-    def on_disconnect(self, now: int, *, reason: str) -> Effects:
-        """The venue's order connection was lost: no orders until the books were reconciled again."""
+    def on_disconnect(self, now: int, *, reason: str, venue: str = "") -> Effects:
+        """The order connection to ``venue``, or to all for ``""``, was lost: no orders there until reconciled again."""
         self._enter(now)
-        if self._desk.risk.reconciled:
-            self._desk.risk.reconciled = False
-            lost = ReconciliationDone(
-                ts=now, ok=False, orders_checked=0, fills_adopted=0, breaks=(reason,), compared=False
+        home, known = self.books.venue, self._desk.risk.reconciled_at
+        for lost in sorted(known if not venue else known & {venue}):
+            known.discard(lost)
+            self._desk.record(
+                ReconciliationDone(
+                    ts=now,
+                    ok=False,
+                    orders_checked=0,
+                    fills_adopted=0,
+                    breaks=(reason,),
+                    compared=False,
+                    venue="" if lost == home else lost,
+                )
             )
-            self._desk.record(lost)
         return self._effects()
 
     # -- inside

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from apps.trading.domain import projection
-from apps.trading.domain.states import ZERO, at
+from apps.trading.domain.states import at
 from apps.trading.models import AttributionCell, LedgerPosting, Order, RunObservation, Venue
 from workers.engine import events as ev
 from workers.engine.accounting.attribution import UNASSIGNED, Attribution
 from workers.engine.accounting.funding import settlement_key
 from workers.engine.accounting.ledger import Account, Entry, EntryKind, Ledger, Posting, check
 from workers.engine.accounting.line import Line
-from workers.engine.instruments import atoms, from_atoms, from_money, money
+from workers.engine.instruments import at_venue, atoms, from_atoms, from_money, money, split_key
 
 _AMOUNTS: Final = ("quantity", "unpriced", "cost", "realised", "fees", "funding")
 _MOVING: Final = (ev.SessionOpened, ev.BalanceAdopted, ev.OrderFilled, ev.FundingSettled)
@@ -86,6 +86,7 @@ def _know_settlements(venue: Venue, books: projection.Books, records: Sequence[e
 
 def _ledger_of(books: projection.Books) -> Ledger:
     ledger = Ledger()
+    ledger.venue, ledger.cash_at = books.venue, {books.venue: 0}
     ledger.known = set(books.known_trades)
     left = {asset: total for asset, (total, _) in books.balances.items()}
     for symbol, held in books.positions.items():
@@ -93,9 +94,9 @@ def _ledger_of(books: projection.Books) -> Ledger:
         ledger.lines[symbol] = line = Line(held.line.instrument)
         for name in _BOOKED:
             setattr(line, name, getattr(held.line, name))
-        left.pop(held.line.instrument.base, None)
-    if ledger.quote:
-        ledger.cash = money(left.pop(ledger.quote, ZERO), ledger.quote)
+        left.pop(held.line.instrument.base_key, None)
+    for asset in [asset for asset in left if split_key(asset)[0] == ledger.quote]:
+        ledger.cash_at[ledger.venue_of(asset)] = money(left.pop(asset), asset)
     ledger.other = {asset: atoms(total, asset) for asset, total in left.items()}
     return ledger
 
@@ -124,19 +125,20 @@ def _open(posted: Posted, first: ev.Record) -> None:
     for symbol, line in ledger.lines.items():
         item = line.instrument
         if line.position or line.cost:
-            postings.append(Posting(Account.INVENTORY, item.base, line.cost, line.position, symbol))
+            postings.append(Posting(Account.INVENTORY, item.base_key, line.cost, line.position, symbol))
         if line.realised:
-            postings.append(Posting(Account.REALISED, item.quote, -line.realised, 0, symbol))
+            postings.append(Posting(Account.REALISED, item.quote_key, -line.realised, 0, symbol))
         if line.fees:
-            postings.append(Posting(Account.FEES, item.quote, line.fees, 0, symbol))
+            postings.append(Posting(Account.FEES, item.quote_key, line.fees, 0, symbol))
         so_far = {name: getattr(line, name) for name in _BOOKED}
         if any(so_far.values()):
             own = posted.parts.cell(UNASSIGNED, symbol)
             for name, amount in so_far.items():
                 setattr(own, name, amount)
     postings += [Posting(Account.INVENTORY, asset, 0, held) for asset, held in ledger.other.items() if held]
-    if ledger.cash:
-        postings.append(Posting(Account.CASH, ledger.quote, ledger.cash))
+    for venue, cash in ledger.cash_at.items():
+        if cash:
+            postings.append(Posting(Account.CASH, at_venue(ledger.quote, venue, ledger.venue), cash))
     if postings:
         brought = sum(posting.value for posting in postings)
         postings.append(Posting(Account.EQUITY, ledger.quote, -brought))

@@ -16,7 +16,7 @@ from workers.engine import events as e
 from workers.engine.accounting.ledger import Account, Entry, Ledger
 from workers.engine.accounting.line import Line
 from workers.engine.accounting.lots import CostLine
-from workers.engine.instruments import MONEY_PER_ATOM, Instrument
+from workers.engine.instruments import MONEY_PER_ATOM, Instrument, split_key
 
 UNASSIGNED: Final = "unassigned"
 NETTING: Final = "netting"
@@ -133,7 +133,7 @@ class Attribution:
         item, cell = line.instrument, self.cell(strategy, event.symbol)
         notional = event.price * event.lots * item.lot_value
         cell.trade(int(event.side) * event.lots * item.lot_atoms, notional)
-        if event.fee and event.fee_asset == item.base:
+        if event.fee and event.fee_asset == item.base_key:
             cell.trade(-event.fee, event.fee * event.price * item.value_factor)
         for posting in entry.postings:
             if posting.account is Account.FEES:
@@ -154,7 +154,10 @@ class Attribution:
             self.cell(UNASSIGNED, event.symbol).funding += left
 
     def shares(self, venue: str, marks: Mapping[str, int]) -> list[Share]:
-        """Every part of the profit at ``marks`` (ticks by symbol), netting included: they sum to the books' totals."""
+        """Every part of the profit at ``marks`` (ticks by symbol), netting included: they sum to the books' totals.
+
+        ``venue`` is the home venue; what another venue's instruments made stands under that venue.
+        """
         found = [
             share_of(venue, strategy, cell, marks.get(symbol, 0)) for (strategy, symbol), cell in self.cells.items()
         ]
@@ -168,11 +171,17 @@ def unrealised_of(instrument: Instrument, *, position: int, unpriced: int, cost:
 
 
 def share_of(venue: str, strategy: str, cell: CostLine, mark: int) -> Share:
-    """The share of one cell."""
+    """The share of one cell, at the venue that its symbol names, or at ``venue``, the home venue."""
     unrealised = unrealised_of(
         cell.instrument, position=cell.position, unpriced=cell.unpriced, cost=cell.cost, mark=mark
     )
-    return Share(venue, strategy, cell.instrument.symbol, cell.realised, unrealised, cell.fees, cell.funding)
+    symbol = cell.instrument.symbol
+    return Share(place_of(symbol, venue), strategy, symbol, cell.realised, unrealised, cell.fees, cell.funding)
+
+
+def place_of(symbol: str, home: str) -> str:
+    """Venue of the instrument."""
+    return split_key(symbol)[1] or home
 
 
 def netting(venue: str, parts: Sequence[Share], wholes: Sequence[Share]) -> list[Share]:
@@ -182,7 +191,7 @@ def netting(venue: str, parts: Sequence[Share], wholes: Sequence[Share]) -> list
         mine = [part for part in parts if part.symbol == whole.symbol]
         rest = [all_ - sum(part.amounts[i] for part in mine) for i, all_ in enumerate(whole.amounts)]
         if any(rest):
-            found.append(Share(venue, NETTING, whole.symbol, *rest))
+            found.append(Share(place_of(whole.symbol, venue), NETTING, whole.symbol, *rest))
     return found
 
 
@@ -190,7 +199,7 @@ def roll_up(shares: Iterable[Share], by: Dimension, desks: Mapping[str, Sequence
     """Rows of one dimension, by key; ``desks`` names the strategies of each. Every way, the rows sum to the whole."""
     key_of: dict[Dimension, Callable[[Share], str]] = {
         "strategy": lambda share: share.strategy,
-        "instrument": lambda share: f"{share.venue}:{share.symbol}",
+        "instrument": lambda share: f"{share.venue}:{split_key(share.symbol)[0]}",
         "venue": lambda share: share.venue,
         "desk": lambda share: desk_of(share.strategy, desks or {}),
     }

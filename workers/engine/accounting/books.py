@@ -3,11 +3,14 @@
 ``Books.apply`` is the only way they change. Applying a journal's events in order to empty books gives the same books,
 which is how a restarted worker knows where it stands and how anybody can check a worker's word.
 
-One account, one quote asset. Cash is in money units, other balances in atoms. The identity that always holds::
+One account, one quote asset, at one venue or several. Cash is in money units, other balances in atoms. The identity
+that always holds::
 
     cash + sum(cost of positions) == capital + realised - fees + funding
 
-and with marks, ``equity == capital + realised + unrealised - fees + funding``.
+and with marks, ``equity == capital + realised + unrealised - fees + funding``. What lies at each venue is known apart:
+``sum(cash_at.values()) == cash``, and a line is one instrument of one venue. Symbols and assets are keys as in
+``instruments.at_venue``; what has no venue in its key is of the home venue, whatever ``Instrument.venue`` says.
 """
 
 from __future__ import annotations
@@ -18,23 +21,20 @@ from typing import Any, ClassVar
 import msgspec
 
 from workers.engine import events as e
-from workers.engine.accounting import parents
+from workers.engine.accounting import fills, parents
 from workers.engine.accounting.funding import on_settled, settlement_key
 from workers.engine.accounting.line import Line
 from workers.engine.accounting.records import Anomaly, Cancels, Run, line_snapshot, order_of, report_of
+from workers.engine.accounting.records import BooksError as BooksError  # noqa: PLC0414  raised here, and by the handlers
 from workers.engine.config import DAY_NS
 from workers.engine.execution import conditional_book
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
 from workers.engine.execution.parent import Parent
-from workers.engine.instruments import MONEY_PER_ATOM, Instrument
-from workers.engine.vocabulary import FeedState, OrderStatus, Side, TradingState
+from workers.engine.instruments import MONEY_PER_ATOM, Instrument, at_venue, split_key
+from workers.engine.vocabulary import FeedState, OrderStatus, TradingState
 
 Touched = tuple[Line, ...]
 """Lines that an event changed, so that their valuation is due."""
-
-
-class BooksError(ValueError):
-    """An event that cannot belong to these books, such as an instrument in a second quote asset."""
 
 
 class Books:
@@ -45,6 +45,7 @@ class Books:
         "cancels",
         "capital",
         "cash",
+        "cash_at",
         "conditionals",
         "control_version",
         "cost",
@@ -61,6 +62,7 @@ class Books:
         "limits",
         "limits_digest",
         "limits_version",
+        "line_by_base",
         "lines",
         "open_count",
         "orders",
@@ -69,19 +71,23 @@ class Books:
         "peak",
         "quote",
         "realised",
-        "reconciled",
+        "reconciled_at",
         "reserved",
+        "reserved_at",
         "run",
         "state",
         "state_reason",
         "stopped_runs",
         "trades",
         "venue",
+        "venues",
         "working",
     )
 
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
+        self.line_by_base: dict[str, Line] = {}
+        """Lines by the key of their base asset."""
         self.orders: dict[str, Order] = {}
         self.conditionals = conditional_book.ConditionalBook()
         self.parents: dict[str, Parent] = {}
@@ -92,14 +98,21 @@ class Books:
         self.cancels = Cancels()
         self.quote = ""
         self.venue = ""
+        """The home venue."""
+        self.venues: tuple[str, ...] = ("",)
+        """Venues of the newest session, home first."""
         self.epoch = 0
         self.cash = 0
+        self.cash_at: dict[str, int] = {"": 0}
+        """What of ``cash`` lies at each venue that any session knew."""
         self.capital = 0
         self.cost = 0
         self.realised = 0
         self.fees = 0
         self.funding = 0
         self.reserved = 0
+        self.reserved_at: dict[str, int] = {"": 0}
+        """What of ``reserved`` is held against the cash of each venue."""
         self.open_count = 0
         self.fills = 0
         self.decisions = 0
@@ -113,7 +126,8 @@ class Books:
         self.state = TradingState.HALTED
         self.state_reason = "not yet released by the control plane"
         self.control_version = 0
-        self.reconciled = False
+        self.reconciled_at: set[str] = set()
+        """Venues whose orders and balances agreed with ours when last compared in this session."""
         self.run: Run | None = None
         self.stopped_runs: set[str] = set()
         """Runs that are over: none of them starts again."""
@@ -123,21 +137,37 @@ class Books:
 
     # -- reading
 
+    @property
+    def reconciled(self) -> bool:
+        """True when the books agreed with every venue of the session."""
+        return self.reconciled_at.issuperset(self.venues)
+
+    def venue_of(self, key: str) -> str:
+        """Venue of a symbol's or asset's key: the part behind the ``@``, or the home venue."""
+        return split_key(key)[1] or self.venue
+
     def line_of_base(self, asset: str) -> Line | None:
-        """Line whose base asset is ``asset``."""
-        return next((line for line in self.lines.values() if line.instrument.base == asset), None)
+        """Line whose base asset is ``asset``, a key such as ``BTC`` or ``BTC@beta``."""
+        return self.line_by_base.get(asset)
 
     def balance(self, asset: str) -> int:
-        """Balance in atoms, the quote asset's rounded down to whole atoms."""
-        if asset == self.quote:
-            return self.cash // MONEY_PER_ATOM
+        """Balance in atoms of an asset by its key, the quote asset's rounded down to whole atoms."""
+        name, venue = split_key(asset)
+        if name == self.quote:
+            return self.cash_at.get(venue or self.venue, 0) // MONEY_PER_ATOM
         line = self.line_of_base(asset)
         return line.position if line else self.other.get(asset, 0)
 
-    def balances(self) -> dict[str, int]:
-        """All balances in atoms by asset, as the venue would list them."""
-        held = {line.instrument.base: line.position for line in self.lines.values()}
-        return {**self.other, **held, self.quote: self.cash // MONEY_PER_ATOM} if self.quote else dict(self.other)
+    def balances(self, venue: str | None = None) -> dict[str, int]:
+        """All balances in atoms by the asset's key, or those of one venue (``""`` is home), as it would list them."""
+        if not self.quote:
+            return dict(self.other)
+        held = {**self.other, **{base: line.position for base, line in self.line_by_base.items()}}
+        for where, cash in self.cash_at.items():
+            held[at_venue(self.quote, where, self.venue)] = cash // MONEY_PER_ATOM
+        if venue is None:
+            return held
+        return {asset: count for asset, count in held.items() if self.venue_of(asset) == (venue or self.venue)}
 
     def open_orders(self) -> list[Order]:
         """Orders that may still fill, instrument by instrument, oldest first."""
@@ -161,11 +191,14 @@ class Books:
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
         skip = {"lines", "orders", "conditionals", "parents", "working", "trades", "anomalies", "run", "stopped_runs"}
+        skip |= {"line_by_base", "reconciled_at"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
             **plain,
             "run": msgspec.to_builtins(self.run),
             "stopped_runs": sorted(self.stopped_runs),
+            "reconciled": self.reconciled,
+            "reconciled_at": sorted(self.reconciled_at),
             "anomalies": msgspec.to_builtins(self.anomalies),
             "trades": sorted(self.trades),
             "orders": {key: msgspec.to_builtins(order) for key, order in sorted(self.orders.items())},
@@ -182,27 +215,73 @@ class Books:
         return self._handlers[type(event)](self, event)
 
     def _session(self, event: e.SessionOpened) -> Touched:
+        instruments = [msgspec.convert(described, Instrument, strict=False) for described in event.instruments]
+        self._check_session(event.venue, instruments)
         self.epoch = event.epoch
-        self.venue = event.venue
-        self.reconciled = False
-        for described in event.instruments:
-            self._register(msgspec.convert(described, Instrument, strict=False))
+        self._move_home(event.venue)
+        self.reconciled_at.clear()
+        for instrument in instruments:
+            self._register(instrument)
+        self.venues = tuple(dict.fromkeys((self.venue, *(self.venue_of(item.symbol) for item in instruments))))
+        for venue in self.venues:
+            self.cash_at.setdefault(venue, 0)
+            self.reserved_at.setdefault(venue, 0)
         return tuple(self.lines.values())
 
+    def _check_session(self, home: str, instruments: Sequence[Instrument]) -> None:
+        """BooksError for a session that these books cannot take; nothing has changed then."""
+        if home != self.venue and home in self.cash_at:
+            raise BooksError(
+                f"expected home venue {self.venue}, was {home}, which this journal knows as another venue; "
+                f"keep {self.venue} as the home venue or begin a new journal"
+            )
+        quote, symbols = self.quote, {base: line.symbol for base, line in self.line_by_base.items()}
+        for item in instruments:
+            quote = quote or item.quote
+            if item.quote != quote:
+                raise BooksError(
+                    f"expected quotes in {quote}, was {item.quote} ({item.symbol}); "
+                    f"leave it out, or trade it in an account of its own"
+                )
+            at = split_key(item.symbol)[1]
+            if at and (at != item.venue or at == home):
+                wanted = at_venue(item.native, item.venue, home)
+                raise BooksError(f"expected symbol {wanted} of venue {item.venue}, was {item.symbol}; name it so")
+            twin = symbols.setdefault(item.base_key, item.symbol)
+            if twin != item.symbol:
+                raise BooksError(
+                    f"expected one instrument per venue and base asset, {item.symbol} and {twin} share one; "
+                    f"leave one out"
+                )
+
+    def _move_home(self, home: str) -> None:
+        """The home venue goes by another name from now on."""
+        if home != self.venue:
+            self.cash_at = {home: self.cash_at.pop(self.venue), **self.cash_at}
+            self.reserved_at = {home: self.reserved_at.pop(self.venue), **self.reserved_at}
+            for line in self.lines.values():
+                if line.venue == self.venue:
+                    line.venue = home
+            self.venue = home
+
     def _register(self, instrument: Instrument) -> None:
-        if self.quote and instrument.quote != self.quote:
-            raise BooksError(f"expected quotes in {self.quote}, was {instrument.quote} ({instrument.symbol})")
         self.quote = instrument.quote
         line = self.lines.get(instrument.symbol)
         if line is not None:
+            if line.instrument.base_key != instrument.base_key:
+                del self.line_by_base[line.instrument.base_key]
+                self.line_by_base[instrument.base_key] = line
             line.describe(instrument)
             return
-        twin = self.line_of_base(instrument.base)
-        if twin is not None:
-            raise BooksError(f"expected one instrument per base asset, {instrument.symbol} and {twin.symbol} share one")
-        self.lines[instrument.symbol] = line = Line(instrument)
+        self.lines[instrument.symbol] = self.line_by_base[instrument.base_key] = line = Line(instrument)
+        line.venue = self.venue_of(instrument.symbol)
         # Atoms of this asset that were held before it became tradable here have no cost yet.
-        line.position = line.unpriced = self.other.pop(instrument.base, 0)
+        line.position = line.unpriced = self.other.pop(instrument.base_key, 0)
+
+    def pay(self, venue: str, amount: int) -> None:
+        """Move ``amount`` money units into the cash at ``venue``, or out of it; for the handlers of events alone."""
+        self.cash += amount
+        self.cash_at[venue] = self.cash_at.get(venue, 0) + amount
 
     def _run_started(self, event: e.RunStarted) -> Touched:
         self.run = Run(
@@ -234,26 +313,6 @@ class Books:
         self.limits_version = event.version
         self.limits_digest = event.digest
         return ()
-
-    def _adopted(self, event: e.BalanceAdopted) -> Touched:
-        if event.asset == self.quote:
-            total = event.total * MONEY_PER_ATOM
-            self.capital += total - self.cash
-            self.cash = total
-            return ()
-        line = self.line_of_base(event.asset)
-        if line is None:
-            self.other[event.asset] = event.total
-            return ()
-        change = event.total - line.position
-        if change >= 0:
-            line.position += change
-            line.unpriced += change
-        else:
-            removed = line.take_out(-change)
-            self.cost -= removed
-            self.capital -= removed
-        return (line,)
 
     def _denied(self, event: e.OrderDenied) -> Touched:
         self.decisions += 1
@@ -290,7 +349,7 @@ class Books:
                 order.never_sent = False
                 order.status = OrderStatus.UNKNOWN
                 self.lines[order.symbol].unknown += 1
-                self._note(event.ts, "accepted_after_not_sent", event.client_id, event.venue_order_id)
+                fills.note(self, event.ts, "accepted_after_not_sent", event.client_id, event.venue_order_id)
         return self._report(event.client_id, Report.ACCEPTED, event.ts)
 
     def _rejected(self, event: e.OrderRejected) -> Touched:
@@ -321,7 +380,7 @@ class Books:
     def _report(self, client_id: str, report: Report, ts: int, detail: str = "") -> Touched:
         order = self.orders.get(client_id)
         if order is None:
-            self._note(ts, "report_for_unknown_order", client_id, f"{report.value} {detail}".strip())
+            fills.note(self, ts, "report_for_unknown_order", client_id, f"{report.value} {detail}".strip())
             return ()
         line = self.lines[order.symbol]
         status = next_status(order.status, report)
@@ -332,6 +391,10 @@ class Books:
             order.detail = detail
         self._move(line, order, status)
         return (line,)
+
+    def report(self, line: Line, order: Order, report: Report) -> None:
+        """Move ``order`` by what was reported of it; for the handlers of events alone."""
+        self._move(line, order, next_status(order.status, report))
 
     def _move(self, line: Line, order: Order, status: OrderStatus) -> None:
         line.unknown += (status is OrderStatus.UNKNOWN) - (order.status is OrderStatus.UNKNOWN)
@@ -346,86 +409,7 @@ class Books:
         opened, held = line.count(order)
         self.open_count += opened
         self.reserved += held
-
-    def _filled(self, event: e.OrderFilled) -> Touched:
-        trade = (event.symbol, event.trade_id)
-        if trade in self.trades:
-            return ()
-        line = self.lines.get(event.symbol)
-        if line is None:
-            self._note(event.ts, "fill_in_unknown_instrument", event.client_id, f"{event.symbol} {event.trade_id}")
-            return ()
-        self.trades.add(trade)
-        self.fills += 1
-        notional = event.price * event.lots * line.lot_value
-        touched = self._book(line, event, notional)
-        order = self.orders.get(event.client_id)
-        if order is None:
-            self._note(event.ts, "fill_for_unknown_order", event.client_id, f"{event.symbol} {event.trade_id}")
-        elif order.symbol != event.symbol or order.side is not event.side:
-            detail = f"{event.side.name} {event.symbol} {event.trade_id}"
-            self._note(event.ts, "fill_contradicts_order", event.client_id, detail)
-        else:
-            self._fill_order(line, order, event, notional)
-        return touched
-
-    def _book(self, line: Line, event: e.OrderFilled, notional: int) -> Touched:
-        """Move position and cash, then the fee in whichever asset it was taken."""
-        if line.unpriced:
-            self._bring_in(line, event.price)
-        before, atoms = line.cost, event.lots * line.lot_atoms
-        if event.side is Side.BUY:
-            self.cash -= notional
-            self.realised += line.trade(atoms, notional)
-        else:
-            self.cash += notional
-            self.realised += line.trade(-atoms, notional)
-        payer = self._pay_fee(line, event) if event.fee else None
-        self.cost += line.cost - before
-        return (line,) if payer is None else (line, payer)
-
-    def _pay_fee(self, line: Line, event: e.OrderFilled) -> Line | None:
-        """Take the fee; return the line that it was taken from when that is not the fill's own."""
-        asset, fee = event.fee_asset, event.fee
-        self.fees_paid[asset] = self.fees_paid.get(asset, 0) + fee
-        if asset == self.quote:
-            paid = fee * MONEY_PER_ATOM
-            self.cash -= paid
-        elif asset == line.instrument.base:
-            # Handing over base is selling it at the fill's price and paying the proceeds as the fee.
-            paid = fee * event.price * line.value_factor
-            self.realised += line.trade(-fee, paid)
-        elif (other := self.line_of_base(asset)) is not None:
-            paid = other.take_out(fee)
-            self.cost -= paid
-            other.fees += paid
-            self.fees += paid
-            return other
-        else:
-            self.other[asset] = self.other.get(asset, 0) - fee
-            return None
-        line.fees += paid
-        self.fees += paid
-        return None
-
-    def _fill_order(self, line: Line, order: Order, event: e.OrderFilled, notional: int) -> None:
-        if not order.open:
-            self._note(event.ts, "fill_after_end", order.client_id, f"{order.status.value} {event.trade_id}")
-        order.filled += event.lots
-        order.notional += notional
-        order.updated = event.ts
-        if order.filled > order.lots:
-            self._note(event.ts, "overfill", order.client_id, f"{order.filled} of {order.lots} lots")
-        parent = self.parents.get(order.parent_id) if order.parent_id else None
-        if parent is not None and not parents.filled(parent, line, event, notional):
-            self._note(event.ts, "parent_overfill", parent.parent_id, f"{parent.filled} of {parent.lots} lots")
-        report = Report.ALL_FILLED if order.filled >= order.lots else Report.PART_FILLED
-        self._move(line, order, next_status(order.status, report))
-
-    def _bring_in(self, line: Line, ticks: int) -> None:
-        value = line.price_adopted(ticks)
-        self.capital += value
-        self.cost += value
+        self.reserved_at[line.venue] += held
 
     def _marked(self, event: e.Marked) -> Touched:
         marked = []
@@ -435,7 +419,7 @@ class Books:
                 marked.append(line)
                 line.mark = ticks
                 if line.unpriced and ticks:
-                    self._bring_in(line, ticks)
+                    fills.bring_in(self, line, ticks)
         pnl = event.realised + event.unrealised - event.fees + event.funding
         self.peak = max(self.peak, pnl + event.drawdown)
         day = event.ts // DAY_NS
@@ -445,7 +429,7 @@ class Books:
         return tuple(marked)
 
     def _reconciled(self, event: e.ReconciliationDone) -> Touched:
-        self.reconciled = event.ok
+        (self.reconciled_at.add if event.ok else self.reconciled_at.discard)(event.venue or self.venue)
         return ()
 
     def _feed_changed(self, event: e.FeedChanged) -> Touched:
@@ -455,16 +439,13 @@ class Books:
     def _of_the_gate(self, event: e.JournalEvent) -> Touched:  # noqa: ARG002 - the risk ledger takes these
         return ()
 
-    def _note(self, ts: int, kind: str, client_id: str, detail: str) -> None:
-        self.anomalies.append(Anomaly(ts, kind, client_id, detail))
-
     _handlers: ClassVar[dict[type, Callable[[Books, Any], Touched]]] = {
         e.SessionOpened: _session,
         e.RunStarted: _run_started,
         e.RunStopped: _run_stopped,
         e.TradingStateChanged: _state,
         e.LimitsActivated: _limits,
-        e.BalanceAdopted: _adopted,
+        e.BalanceAdopted: fills.on_adopted,
         e.OrderDenied: _denied,
         e.OrderIntended: _intended,
         e.OrderSent: _sent,
@@ -472,7 +453,7 @@ class Books:
         e.OrderRejected: _rejected,
         e.OrderUnknown: _unknown,
         e.OrderNotSent: _not_sent,
-        e.OrderFilled: _filled,
+        e.OrderFilled: fills.on_filled,
         e.CancelsTaken: _cancels_taken,
         e.CancelRequested: _cancel_requested,
         e.OrderEnded: _ended,

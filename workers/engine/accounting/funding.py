@@ -19,13 +19,13 @@ def settlement_key(event: FundingSettled) -> tuple[str, int]:
 
 
 def on_settled(books: Books, event: FundingSettled) -> tuple[Line, ...]:
-    """Book one settlement once; a symbol that the books do not hold is noted and moves cash all the same."""
+    """Book one settlement once, at the symbol's venue; an unknown symbol is noted and moves cash all the same."""
     key = settlement_key(event)
     if key in books.trades:
         return ()
     books.trades.add(key)
     amount = event.amount * MONEY_PER_ATOM
-    books.cash += amount
+    books.pay(books.venue_of(event.symbol), amount)
     books.funding += amount
     line = books.lines.get(event.symbol)
     if line is None:

@@ -8,6 +8,7 @@ units of the account's quote asset; ``atoms`` is the quantity of the asset that 
     equity     capital brought in (negative)          realised  profit of closed trades (negative)
 
 so that at any time cash + inventory + fees + funding + realised + equity == 0, which is the identity of the books.
+Assets are keys as of balances: ``USDT`` of the home venue, ``USDT@beta`` of another, in the postings too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 from workers.engine import events as e
 from workers.engine.accounting.funding import settlement_key
 from workers.engine.accounting.lots import CostLine, CostMethod, line_of
-from workers.engine.instruments import MONEY_PER_ATOM, Instrument
+from workers.engine.instruments import MONEY_PER_ATOM, Instrument, at_venue, split_key
 
 
 class Account(StrEnum):
@@ -71,7 +72,10 @@ class Ledger:
     def __init__(self, method: CostMethod = CostMethod.AVERAGE) -> None:
         self.method = method
         self.quote = ""
-        self.cash = 0
+        self.venue = ""
+        """The home venue."""
+        self.cash_at: dict[str, int] = {"": 0}
+        """Cash by venue."""
         self.lines: dict[str, CostLine] = {}
         self.other: dict[str, int] = {}
         """Atoms of assets that no instrument here trades."""
@@ -90,9 +94,18 @@ class Ledger:
             self.totals[posting.account] += posting.value
         return entry
 
+    @property
+    def cash(self) -> int:
+        """Cash at all venues together."""
+        return sum(self.cash_at.values())
+
+    def venue_of(self, key: str) -> str:
+        """Venue of a symbol's or asset's key."""
+        return split_key(key)[1] or self.venue
+
     def line_of_base(self, asset: str) -> CostLine | None:
-        """Line whose base asset is ``asset``."""
-        return next((line for line in self.lines.values() if line.instrument.base == asset), None)
+        """Line whose base asset is ``asset``, a key."""
+        return next((line for line in self.lines.values() if line.instrument.base_key == asset), None)
 
     def register(self, instrument: Instrument) -> None:
         """Take an instrument that a session declared; atoms of its base that were held have no cost yet."""
@@ -100,18 +113,22 @@ class Ledger:
         line = self.lines.get(instrument.symbol)
         if line is None:
             self.lines[instrument.symbol] = line = line_of(instrument, self.method)
-            line.position = line.unpriced = self.other.pop(instrument.base, 0)
+            line.position = line.unpriced = self.other.pop(instrument.base_key, 0)
         line.instrument = instrument
 
     def _session(self, event: e.SessionOpened) -> None:
+        if event.venue != self.venue:
+            self.cash_at = {event.venue: self.cash_at.pop(self.venue), **self.cash_at}
+            self.venue = event.venue
         for described in event.instruments:
             self.register(msgspec.convert(described, Instrument, strict=False))
 
     def _adopted(self, event: e.BalanceAdopted) -> Entry:
         postings: list[Posting] = []
         line = self.line_of_base(event.asset)
-        if event.asset == self.quote:
-            self._pay(postings, event.total * MONEY_PER_ATOM - self.cash, Account.EQUITY)
+        if split_key(event.asset)[0] == self.quote:
+            held = self.cash_at.get(self.venue_of(event.asset), 0)
+            self._pay(postings, event.asset, event.total * MONEY_PER_ATOM - held, Account.EQUITY)
         elif line is None:
             change = event.total - self.other.get(event.asset, 0)
             self.other[event.asset] = event.total
@@ -137,22 +154,22 @@ class Ledger:
         item, sign = line.instrument, int(event.side)
         notional = event.price * event.lots * item.lot_value
         self._trade(postings, line, sign * event.lots * item.lot_atoms, notional)
-        self._pay(postings, -sign * notional, None, event.symbol)
+        self._pay(postings, item.quote_key, -sign * notional, None, event.symbol)
         if event.fee:
             self._fee(postings, line, event)
         return Entry(event.ts, EntryKind.FILL, f"{event.symbol}:{event.trade_id}", event.client_id, tuple(postings))
 
     def _fee(self, postings: list[Posting], line: CostLine, event: e.OrderFilled) -> None:
         item = line.instrument
-        if event.fee_asset == item.quote:
+        if split_key(event.fee_asset)[0] == item.quote:
             paid = event.fee * MONEY_PER_ATOM
-            self._pay(postings, -paid, Account.FEES, item.symbol)
+            self._pay(postings, event.fee_asset, -paid, Account.FEES, item.symbol)
             line.fees += paid
-        elif event.fee_asset == item.base:
+        elif event.fee_asset == item.base_key:
             # Handing over base is selling it at the fill's price and paying the proceeds as the fee.
             paid = event.fee * event.price * item.value_factor
             self._trade(postings, line, -event.fee, paid)
-            postings.append(Posting(Account.FEES, item.quote, paid, 0, item.symbol))
+            postings.append(Posting(Account.FEES, item.quote_key, paid, 0, item.symbol))
             line.fees += paid
         elif (other := self.line_of_base(event.fee_asset)) is not None:
             other.fees += self._take_out(postings, other, event.fee, Account.FEES)
@@ -167,7 +184,8 @@ class Ledger:
         self.known.add(key)
         postings: list[Posting] = []
         amount = event.amount * MONEY_PER_ATOM
-        self._pay(postings, amount, Account.FUNDING, event.symbol)
+        asset = at_venue(self.quote, split_key(event.symbol)[1], "")
+        self._pay(postings, asset, amount, Account.FUNDING, event.symbol)
         line = self.lines.get(event.symbol)
         if line is not None:
             line.funding += amount
@@ -183,36 +201,37 @@ class Ledger:
 
     # -- postings
 
-    def _pay(self, postings: list[Posting], amount: int, against: Account | None, symbol: str = "") -> None:
-        """Move ``amount`` of cash, and the opposite onto ``against``."""
-        self.cash += amount
+    def _pay(self, postings: list[Posting], asset: str, amount: int, against: Account | None, symbol: str = "") -> None:
+        """Move ``amount`` of the cash that ``asset`` names, and the opposite onto ``against``."""
+        venue = self.venue_of(asset)
+        self.cash_at[venue] = self.cash_at.get(venue, 0) + amount
         if amount:
-            postings.append(Posting(Account.CASH, self.quote, amount, 0, symbol))
+            postings.append(Posting(Account.CASH, asset, amount, 0, symbol))
             if against is not None:
-                postings.append(Posting(against, self.quote, -amount, 0, symbol))
+                postings.append(Posting(against, asset, -amount, 0, symbol))
 
     def _trade(self, postings: list[Posting], line: CostLine, atoms: int, notional: int) -> None:
-        before, symbol = line.cost, line.instrument.symbol
+        before, item = line.cost, line.instrument
         realised = line.trade(atoms, notional)
-        postings.append(Posting(Account.INVENTORY, line.instrument.base, line.cost - before, atoms, symbol))
+        postings.append(Posting(Account.INVENTORY, item.base_key, line.cost - before, atoms, item.symbol))
         if realised:
-            postings.append(Posting(Account.REALISED, self.quote, -realised, 0, symbol))
+            postings.append(Posting(Account.REALISED, item.quote_key, -realised, 0, item.symbol))
 
     def _bring_in(self, postings: list[Posting], line: CostLine, ticks: int) -> None:
         """Price what was adopted: its worth is capital, and where it closes a short, that is realised."""
-        cost, realised, symbol = line.cost, line.realised, line.instrument.symbol
+        cost, realised, item = line.cost, line.realised, line.instrument
         value = line.price_adopted(ticks)
-        postings.append(Posting(Account.INVENTORY, line.instrument.base, line.cost - cost, 0, symbol))
-        postings.append(Posting(Account.EQUITY, self.quote, -value, 0, symbol))
+        postings.append(Posting(Account.INVENTORY, item.base_key, line.cost - cost, 0, item.symbol))
+        postings.append(Posting(Account.EQUITY, item.quote_key, -value, 0, item.symbol))
         if line.realised != realised:
-            postings.append(Posting(Account.REALISED, self.quote, realised - line.realised, 0, symbol))
+            postings.append(Posting(Account.REALISED, item.quote_key, realised - line.realised, 0, item.symbol))
 
     def _take_out(self, postings: list[Posting], line: CostLine, atoms: int, against: Account) -> int:
-        symbol = line.instrument.symbol
+        item = line.instrument
         removed = line.take_out(atoms)
-        postings.append(Posting(Account.INVENTORY, line.instrument.base, -removed, -atoms, symbol))
+        postings.append(Posting(Account.INVENTORY, item.base_key, -removed, -atoms, item.symbol))
         if removed:
-            postings.append(Posting(against, self.quote, removed, 0, symbol))
+            postings.append(Posting(against, item.quote_key, removed, 0, item.symbol))
         return removed
 
     _handlers: ClassVar[dict[type, Callable[[Ledger, Any], Entry | None]]] = {

@@ -47,10 +47,13 @@ class Line:
         "unpriced",
         "value",
         "value_factor",
+        "venue",
         "worst",
     )
 
     def __init__(self, instrument: Instrument) -> None:
+        self.venue = instrument.venue
+        """Venue of the account at which it lies, as the books name it."""
         self.position = 0
         self.cost = 0
         self.unpriced = 0

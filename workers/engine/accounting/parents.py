@@ -104,9 +104,9 @@ def filled(parent: Parent, line: Line, event: e.OrderFilled, notional: int) -> b
     """A child was filled; False when the parent now has more than it was for."""
     parent.filled += event.lots
     parent.notional += notional
-    if event.fee_asset == line.instrument.quote:
+    if event.fee_asset == line.instrument.quote_key:
         parent.fees += event.fee * MONEY_PER_ATOM
-    elif event.fee_asset == line.instrument.base:
+    elif event.fee_asset == line.instrument.base_key:
         parent.fees += event.fee * event.price * line.value_factor
     ts = max(event.ts, parent.fills[-1][0] if parent.fills else 0)
     parent.fills.append((ts, parent.filled))

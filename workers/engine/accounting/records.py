@@ -11,6 +11,10 @@ from workers.engine.accounting.line import Line
 from workers.engine.execution.orders import ENDED, Order, Report
 
 
+class BooksError(ValueError):
+    """An event that cannot belong to the books, such as an instrument in a second quote asset; says what to do."""
+
+
 class Anomaly(msgspec.Struct, frozen=True):
     """Something that should not happen and is kept in sight: an overfill, a fill after the end, a foreign fill."""
 
@@ -64,7 +68,7 @@ def report_of(event: e.JournalEvent) -> Report:
 
 def line_snapshot(line: Line) -> dict[str, Any]:
     """All of a line that the journal determines, in plain types."""
-    valuation = {"mark", "value", "worst", "instrument", "open"}
+    valuation = {"mark", "value", "worst", "venue", "instrument", "open"}
     plain = {name: getattr(line, name) for name in line.__slots__ if name not in valuation}
     return {**plain, "open": list(line.open), "instrument": msgspec.to_builtins(line.instrument)}
 

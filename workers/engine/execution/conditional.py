@@ -430,7 +430,8 @@ class Conditionals:
         if order.price and abs(order.price - reference) * COLLAR_SCALE > limits.collar * reference:
             # A limit so far away would be refused; it rests in the kernel until the market comes near.
             return True
-        return not risk.reconciled or desk.now > risk.limits_until or market.line.unknown > 0
+        lost = market.line.venue not in risk.reconciled_at
+        return lost or desk.now > risk.limits_until or market.line.unknown > 0
 
     def _too_small(self, order: Conditional, lots: int) -> bool:
         market = self._desk.markets[order.symbol]

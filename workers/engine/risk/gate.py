@@ -88,7 +88,7 @@ class RiskState:
         "next_message",
         "overrides",
         "recent",
-        "reconciled",
+        "reconciled_at",
         "valuation",
         "var",
         "var_given",
@@ -112,7 +112,8 @@ class RiskState:
         """What the market traded, by symbol; filled only while a limit asks for it, and gone with the process."""
         self.limits: Limits | None = None
         self.limits_until = 0
-        self.reconciled = False
+        self.reconciled_at: set[str] = set()
+        """Venues of the account whose orders and balances agree with ours, and whose connection stands."""
         self.next_message = 0
         """When an order would next be due at the sustained rate (generic cell rate algorithm)."""
         self.recent: dict[tuple[str, int, int, int], int] = {}
@@ -120,6 +121,17 @@ class RiskState:
 
     def take_limits(self, limits: Limits | None) -> None:
         """Put ``limits`` in force, and follow what they need to be judged by."""
+    @property
+    def reconciled(self) -> bool:
+        """True when every venue of the session is reconciled; set False to hold back the orders of all."""
+        return self.reconciled_at.issuperset(self.books.venues)
+
+    @reconciled.setter
+    def reconciled(self, known: bool) -> None:
+        self.reconciled_at.clear()
+        if known:
+            self.reconciled_at.update(self.books.venues)
+
         self.limits = limits
         optional = limits.optional if limits is not None else None
         self.follows_volume = optional is not None and optional.wants_volume
@@ -160,7 +172,7 @@ def check(order: OrderRequest, client_id: str, state: RiskState, now: int) -> Ve
     if market is None:
         return Verdict((Reason.INSTRUMENT_UNKNOWN,), inputs)
     reduces = _reduces(order, market)
-    _check_desk(state, found, reduces=reduces)
+    _check_desk(market, state, found, reduces=reduces)
     _check_instrument(order, market, now, found)
     notional = _check_price(order, market, found)
     _check_origin(order, client_id, market, state, found)
@@ -196,13 +208,13 @@ def _reduces(order: OrderRequest, market: MarketState) -> bool:
     return 0 < (order.lots + line.open_buy) * line.lot_atoms <= -line.position
 
 
-def _check_desk(state: RiskState, found: list[Reason], *, reduces: bool) -> None:
+def _check_desk(market: MarketState, state: RiskState, found: list[Reason], *, reduces: bool) -> None:
     trading = state.books.state
     if trading is TradingState.HALTED:
         found.append(Reason.TRADING_HALTED)
     elif trading is TradingState.REDUCING and not reduces:
         found.append(Reason.REDUCING_ONLY)
-    if not state.reconciled:
+    if market.line.venue not in state.reconciled_at:
         found.append(Reason.NOT_RECONCILED)
     if state.valuation.unmarked and not reduces:
         found.append(Reason.REFERENCE_MISSING)
@@ -262,14 +274,14 @@ def _check_price(order: OrderRequest, market: MarketState, found: list[Reason]) 
 def _check_holdings(
     order: OrderRequest, market: MarketState, state: RiskState, found: list[Reason], inputs: dict[str, Any]
 ) -> None:
-    """Spot: sells need the asset, buys need the cash, both after what open orders may still take."""
-    line = market.line
+    """Spot: sells need the asset, buys the cash, at the order's own venue, after what open orders may still take."""
+    line, books = market.line, state.books
     if order.side is Side.SELL:
         if line.position < (line.open_sell + order.lots) * line.lot_atoms:
             found.append(Reason.SHORT_NOT_ALLOWED)
         return
     need = line.worst_cost(order.order_type, order.price, market.reference, order.lots)
-    free = state.books.cash - state.books.reserved
+    free = books.cash_at[line.venue] - books.reserved_at[line.venue]
     inputs["need"] = need
     inputs["free"] = free
     if need > free:

@@ -16,7 +16,7 @@ from workers.engine.accounting.books import Books
 from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
 from workers.engine.execution.orders import Order
-from workers.engine.instruments import MONEY_PER_ATOM
+from workers.engine.instruments import MONEY_PER_ATOM, split_key
 from workers.engine.risk.optional_limits import ScopeLimits
 from workers.engine.risk.scopes import Scope, ScopeKind, parse_scope
 from workers.engine.risk.volume import VolumeWindow
@@ -304,7 +304,7 @@ class RiskLedger:
         self._counts_volume = "max_participation_bps" in event.limits
 
     def _pay_fee(self, use: StrategyUse, event: e.OrderFilled, line: Line) -> None:
-        if event.fee_asset == line.instrument.quote:
+        if split_key(event.fee_asset)[0] == line.instrument.quote:
             use.cash -= event.fee * MONEY_PER_ATOM
             return
         payer = self._books.line_of_base(event.fee_asset)
