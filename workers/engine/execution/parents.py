@@ -203,9 +203,9 @@ class Parents:
     def _work(self, parent: Parent, market: MarketState) -> _Work:
         work = self._works.get(parent.parent_id)
         if work is None:
-            now = self._desk.now
+            orders, now = self._desk.books.orders, self._desk.now
             tape = self._tapes.setdefault(parent.symbol, Tape(now))
-            committed = parent.filled + self.open_lots(parent)
+            committed = parent.filled + sum(orders[client_id].remaining for client_id in parent.open)
             work = _Work(build(parent), Progress(parent, market, tape, now=now, lots_before=committed))
             self._works[parent.parent_id] = work
         return work
@@ -237,7 +237,7 @@ class Parents:
             progress.before_start()
             return
         limits = self._desk.risk.limits
-        progress.why = self._desk_not_ready()
+        progress.why = self._not_ready(market)
         if progress.why or limits is None:
             return
         quote = Quote(parent.side, market.bid, market.ask, parent.limit_price)
@@ -250,8 +250,11 @@ class Parents:
 
     def _not_ready(self, market: MarketState) -> str:
         desk = self._desk
-        if desk.books.state is TradingState.HALTED:
+        state = desk.books.state
+        if state is TradingState.HALTED:
             return "trading is halted"
+        if market.line.venue not in desk.risk.reconciled_at:
+            return "the books are not reconciled with the venue's"
         if desk.risk.limits is None or desk.now > desk.risk.limits_until:
             return "no risk limits are in force and confirmed"
         if market.feed is not FeedState.LIVE or not market.bid or not market.ask:
@@ -318,12 +321,6 @@ class Parents:
 
     def _send(self, parent: Parent, placed: Placement, lots: int, progress: Progress) -> None:
         request = OrderRequest(
-        return ""
-
-    def _not_ready(self, market: MarketState) -> str:
-        """What keeps orders from the parent's own market."""
-        if not reconciled(self._desk, market.line.instrument):
-            return "the books are not reconciled with the venue's"
             symbol=parent.symbol,
             side=parent.side,
             lots=lots,
