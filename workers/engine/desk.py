@@ -78,15 +78,15 @@ class Desk:
         """Cash in money units that no open order has reserved, at all venues together."""
         return self.books.cash - self.books.reserved
 
-    @property
-    def traded(self) -> tuple[str, ...]:
-        """Symbols that the run trades."""
-        return tuple(symbol for symbol, market in self.markets.items() if market.traded)
     def free_cash_for(self, symbol: str) -> int:
         """Cash in money units that an order in ``symbol`` can use: what is free at its venue."""
         venue = self.books.lines[symbol].venue
         return self.books.cash_at[venue] - self.books.reserved_at[venue]
 
+    @property
+    def traded(self) -> tuple[str, ...]:
+        """Symbols that the run trades."""
+        return tuple(symbol for symbol, market in self.markets.items() if market.traded)
 
     def instrument(self, symbol: str) -> Instrument:
         """Filters and conversions of ``symbol``."""

@@ -119,8 +119,6 @@ class RiskState:
         self.recent: dict[tuple[str, int, int, int], int] = {}
         """Time of the newest order by (symbol, side, lots, price), oldest first."""
 
-    def take_limits(self, limits: Limits | None) -> None:
-        """Put ``limits`` in force, and follow what they need to be judged by."""
     @property
     def reconciled(self) -> bool:
         """True when every venue of the session is reconciled; set False to hold back the orders of all."""
@@ -132,6 +130,8 @@ class RiskState:
         if known:
             self.reconciled_at.update(self.books.venues)
 
+    def take_limits(self, limits: Limits | None) -> None:
+        """Put ``limits`` in force, and follow what they need to be judged by."""
         self.limits = limits
         optional = limits.optional if limits is not None else None
         self.follows_volume = optional is not None and optional.wants_volume
