@@ -121,8 +121,8 @@ def deploy(say: Say) -> dict[str, Any]:
         return {**facts, "strategy": "none: live trading is started by people"}
     runs = deployments.runs(venue)
     if runs.exists():
-        active = deployments.active_run(venue)
-        return {**facts, "strategy": active.release.strategy if active else "stopped by an operator"}
+        names = [run.release.strategy for run in deployments.active_runs(venue).order_by("number")]
+        return {**facts, "strategy": ", ".join(names) or "stopped by an operator"}
     digest = ensure_model(market, say)
     say("starting the strategy")
     start_first_run(ctx, venue=venue, market=market, digest=digest, limits_version=limits.number)

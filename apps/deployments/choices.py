@@ -31,4 +31,4 @@ ACTIVE_STATES = (
     RunState.HEALTHY,
     RunState.STOPPING,
 )
-"""At most one run of an environment and venue is in one of these: a database constraint says so."""
+"""No two runs that are in one of these trade the same instrument of a venue: a database constraint says so."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from apps.core.ids import new_id
-from apps.deployments.choices import ACTIVE_STATES, RunState, StepState
+from apps.deployments.choices import RunState, StepState
 from apps.trading.models import Venue
 
 
@@ -63,16 +63,25 @@ class Run(models.Model):
 
     class Meta:
         ordering = ["-number"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["environment", "venue"],
-                condition=models.Q(state__in=[state.value for state in ACTIVE_STATES]),
-                name="run_active_once",
-            )
-        ]
 
     def __str__(self) -> str:
         return f"run {self.number} ({self.state})"
+
+
+class TradedInstrument(models.Model):
+    """An instrument that a run trades for as long as it is active: no second one may."""
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="traded")
+    environment = models.CharField(max_length=16)
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT, related_name="traded")
+    symbol = models.CharField(max_length=40)
+
+    class Meta:
+        ordering = ["venue", "symbol"]
+        constraints = [models.UniqueConstraint(fields=["environment", "venue", "symbol"], name="traded_once")]
+
+    def __str__(self) -> str:
+        return f"{self.symbol} by {self.run_id}"
 
 
 class Step(models.Model):

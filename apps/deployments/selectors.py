@@ -53,9 +53,9 @@ def get_run(run_id: UUID) -> Run:
     return run
 
 
-def active_run(venue: str) -> Run | None:
-    """The run that is not over on ``venue``, if there is one."""
-    return runs(venue).filter(state__in=ACTIVE_STATES).first()
+def active_runs(venue: str) -> QuerySet[Run]:
+    """The runs that are not over on ``venue``, newest first; each trades instruments of its own."""
+    return runs(venue).filter(state__in=ACTIVE_STATES)
 
 
 def snapshot(venue: str) -> list[tuple[str, dict[str, Any]]]:

@@ -109,9 +109,9 @@ def _start(found: Card, params: dict[str, Any], symbols: list[str], say: Any) ->
     from django.conf import settings
 
     from apps.core.context import service_context
-    from apps.deployments.selectors import active_run
+    from apps.deployments.selectors import active_runs, get_run
     from apps.deployments.services.releases import create_release
-    from apps.deployments.services.runs import start_run, stop_run
+    from apps.deployments.services.runs import fits_beside, start_run, stop_run
     from apps.policies.selectors import active_limits
     from controlplane.bootstrap import ensure_model, market_of_venue
 
@@ -127,11 +127,12 @@ def _start(found: Card, params: dict[str, Any], symbols: list[str], say: Any) ->
         interval_ns=market["seconds"] * 1_000_000_000,
         note="gekko strategies paper",
     )
-    before, venue = active_run(settings.GEKKO_VENUE_NAME), settings.GEKKO_VENUE_NAME
-    if before is not None:
-        say(f"stopping run {before.number}")
-        stop_run(ctx, run_id=before.pk, reason=f"makes room for {found.name}")
-        _until(lambda: active_run(venue) is None)
+    venue = settings.GEKKO_VENUE_NAME
+    others = [run.pk for run in active_runs(venue) if not fits_beside(release, run)]
+    for run_id in others:
+        say(f"stopping run {get_run(run_id).number}, which is in the way")
+        stop_run(ctx, run_id=run_id, reason=f"makes room for {found.name}")
+    _until(lambda: not active_runs(venue).filter(pk__in=others).exists())
     return start_run(ctx, release_id=release.pk, venue=venue, grant=None, reason="started on the command line")
 
 

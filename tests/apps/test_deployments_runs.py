@@ -190,7 +190,8 @@ def test_what_can_never_pass_fails_at_once(desk: None) -> None:
     run = step(started(model_digest="cd" * 32))
     run = step(step(run))
     assert (run.state, run.detail) == ("failed", "no model cdcdcdcdcdcd is registered")
-    assert selectors.active_run("paper") is None
+    assert not selectors.active_runs("paper")
+    assert not models.TradedInstrument.objects.exists(), "what it would have traded is free again"
 
 
 def test_a_late_or_repeated_task_does_nothing(desk: None) -> None:
@@ -282,14 +283,27 @@ def test_a_stop_of_something_that_moved_on_is_refused(desk: None) -> None:
         services.stop_run(SETUP, run_id=run.pk, reason=" ", expected_version=run.version)
 
 
-def test_the_database_itself_allows_one_active_run(desk: None) -> None:
+def test_the_database_itself_lets_one_active_run_trade_an_instrument(desk: None) -> None:
     run = started()
-    twin = models.Run(
-        number=99, release=run.release, venue=run.venue, environment="paper", state="healthy", requested_by="x",
-        created_at=CLOCK.now(), changed_at=CLOCK.now(),
-    )  # fmt: skip
-    with pytest.raises(IntegrityError, match="run_active_once"), transaction.atomic():
-        twin.save()
+    with pytest.raises(IntegrityError, match="traded_once"), transaction.atomic():
+        models.TradedInstrument.objects.create(run=run, environment="paper", venue=run.venue, symbol="BTCUSDT")
+
+
+def test_runs_on_other_instruments_are_active_together(desk: None) -> None:
+    first = started(instruments=["BTCUSDT"])
+    with pytest.raises(RunActive, match=r"trades BTCUSDT; stop it first, or leave these"), transaction.atomic():
+        started(instruments=["BTCUSDT", "ETHUSDT"])
+    with pytest.raises(RunActive, match="this release needs bars of 1 s"), transaction.atomic():
+        started(instruments=["ETHUSDT"], interval_ns=10**9)
+    second = started(instruments=["ETHUSDT"], strategy="ema_cross", params={}, model_digest="")
+    assert [run.pk for run in selectors.active_runs("paper")] == [second.pk, first.pk]
+    services.stop_run(service_context("bootstrap", clock=CLOCK), run_id=first.pk, reason="x")
+    for _ in range(2):
+        CLOCK.advance(seconds=31)
+        first = step(first)
+    assert first.state == "stopped"
+    assert [run.pk for run in selectors.active_runs("paper")] == [second.pk]
+    assert started(instruments=["BTCUSDT"]).state == "validating"
 
 
 @pytest.mark.django_db(transaction=True)

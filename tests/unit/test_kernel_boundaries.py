@@ -148,7 +148,7 @@ def test_a_run_that_cannot_go_on_leaves_no_order_behind(rig: Rig) -> None:
     again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(gone))  # type: ignore[arg-type]  # all are Journalled
     again.now = rig.now
     again.take(again.kernel.open_session(again.now, epoch=2, venue="paper", worker="test", instruments=[BTC]))
-    assert again.books.run is None
+    assert again.books.runs == {}
     assert [cancel.client_id for cancel in again.cancels] == [order]
 
 

@@ -130,7 +130,7 @@ def test_a_run_starts_once_and_stops_with_its_orders(rig: Rig) -> None:
         rig.kernel.start_run(rig.now, rig.plan(run_id="run-2"))
     rig.take(rig.kernel.stop_run(rig.now, reason="test"))
     assert [x.client_id for x in rig.cancels] == [client_id]
-    assert rig.books.run is None
+    assert rig.books.runs == {}
     assert rig.order("BTCUSDT", Side.BUY, ONE, 100_00) is None
     assert rig.kernel.stop_run(rig.now, reason="again") == ()
     with pytest.raises(RunError, match="final"):
@@ -162,7 +162,7 @@ def test_a_plan_that_cannot_run_changes_nothing(rig: Rig, changes: Any, error: t
         rig.kernel.start_run(rig.now, rig.plan(run_id="run-2", **changes))
     assert rig.take(rig.kernel.on_timer(rig.now)) == ()
     assert len(rig.journal) == count
-    assert rig.books.run is None
+    assert rig.books.runs == {}
 
 
 def test_cancel_all_asks_again(rig: Rig) -> None:
@@ -341,7 +341,7 @@ def test_a_journal_of_another_version_fails_closed_and_not_at_start(rig: Rig) ->
     started = next(event for event in rig.journal if isinstance(event, e.RunStarted))
     rig.journal.append(msgspec.structs.replace(started, strategy="gone"))
     again = recovered(rig)
-    assert again.books.run is None
+    assert again.books.runs == {}
     assert "unknown strategy 'gone'" in events(again, e.RunStopped)[-1].reason
     with pytest.raises(LimitsError, match="burst"):
         again.kernel.activate_limits(again.now, version=9, digest=limits_digest(old), limits=old)

@@ -68,7 +68,7 @@ async def test_brackets_are_worked_through_a_killed_worker_and_no_exit_exceeds_i
         count = len(finished(second, ConditionalStatus.FILLED))
         await within(30, lambda: len(finished(second, ConditionalStatus.FILLED)) > count)
         second.wanted = msgspec.structs.replace(second.wanted, runs=[])
-        await within(10, lambda: second.books.run is None and not second.books.open_orders())
+        await within(10, lambda: not second.books.runs and not second.books.open_orders())
         assert second.books.conditionals.count() == 0
         await second.stop()
         await assert_books_agree(second, venue)

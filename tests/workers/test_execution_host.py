@@ -87,9 +87,9 @@ async def test_commands_reach_the_loop_and_are_answered(venue_url: str, tmp_path
     for _ in range(2):
         started = await asyncio.to_thread(host.call, lambda control: control.start_run(plan=plan), 5.0)
         assert started == {"run_id": "run-1", "running": True}
-    with pytest.raises(RunError, match="run-1 is on"):
+    with pytest.raises(RunError, match="run-1 trades BTCUSDT"):
         await asyncio.to_thread(host.call, lambda control: control.start_run(plan={**plan, "run_id": "run-2"}), 5.0)
-    assert host.status()["run_id"] == "run-1"
+    assert host.status()["runs"] == ["run-1"]
     stopped = await asyncio.to_thread(host.call, lambda control: control.stop_run(run_id="run-1", reason="done"), 5.0)
     assert stopped == {"run_id": "run-1", "running": False}
     await within(5, lambda: shown.get(("risk", "paper"), {}).get("reconciled"))
@@ -110,7 +110,7 @@ async def test_planted_and_late_limits_and_late_starts_change_nothing(venue_url:
     books, first = host.trading.kernel.books, desired()
     limits = (first.limits or {})["limits"]
     host.take_desired(first)
-    await within(5, lambda: books.run is not None and books.limits_version == 1)
+    await within(5, lambda: bool(books.runs) and books.limits_version == 1)
     good = books.limits_digest
 
     async def taken(**changes: Any) -> str:
@@ -136,7 +136,7 @@ async def test_planted_and_late_limits_and_late_starts_change_nothing(venue_url:
     await asyncio.to_thread(host.call, lambda control: control.stop_run(run_id="run-1", reason="done"), 5.0)
     with pytest.raises(RunError, match="final"):
         await asyncio.to_thread(host.call, lambda control: control.start_run(plan=first.runs[0]), 5.0)
-    assert books.run is None
+    assert not books.runs
     await asyncio.to_thread(host.stop)
 
 
@@ -147,14 +147,14 @@ async def test_what_is_wanted_is_taken_from_the_tables(venue_url: str, tmp_path:
     assert host.trading is not None
     books = host.trading.kernel.books
     host.take_desired(desired())
-    await within(5, lambda: books.run is not None and books.state is TradingState.ACTIVE)
+    await within(5, lambda: bool(books.runs) and books.state is TradingState.ACTIVE)
     gone = desired(state="HALTED", version=2)
     gone.runs.clear()  # type: ignore[attr-defined]  # a list here
     host.take_desired(gone)
     await within(5, lambda: books.state is TradingState.HALTED)
-    assert books.run is not None, "one look without it may be older than its start"
+    assert books.runs, "one look without it may be older than its start"
     host.take_desired(gone)
-    await within(5, lambda: books.run is None)
+    await within(5, lambda: not books.runs)
     broken = desired(version=3)
     (broken.limits or {})["digest"] = "0" * 64
     host.take_desired(broken)

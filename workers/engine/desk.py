@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from workers.engine.accounting.books import Books
+from workers.engine.accounting.records import Run
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.config import KernelConfig
 from workers.engine.events import CancelRequested, Forecast, JournalEvent, OrderDenied, OrderIntended
@@ -41,6 +42,8 @@ class Desk:
         self.entered = 0
         """Stage clock when the current input came in."""
         self.out: list[Effect] = []
+        self.run: Run | None = None
+        """The run whose strategy is being asked; its orders are that run's."""
         self.suppressed = 0
         """Orders not proposed because the same side had just been denied."""
         self._clock = clock
@@ -85,8 +88,8 @@ class Desk:
 
     @property
     def traded(self) -> tuple[str, ...]:
-        """Symbols that the run trades."""
-        return tuple(symbol for symbol, market in self.markets.items() if market.traded)
+        """Symbols that the run trades, in the order of the books."""
+        return tuple(symbol for symbol, market in self.markets.items() if market.run is self.run is not None)
 
     def instrument(self, symbol: str) -> Instrument:
         """Filters and conversions of ``symbol``."""
@@ -120,9 +123,12 @@ class Desk:
     # -- what a strategy does
 
     def order(self, request: OrderRequest) -> str | None:
-        """Put the order through the gate; return its client id, or None when it was denied or no run is on."""
-        run, market = self.books.run, self.markets.get(request.symbol)
-        if run is None:
+        """Put the order through the gate; return its client id, or None when it was denied or no run is on.
+
+        A strategy trades the instruments of its run alone: any other may belong to another run.
+        """
+        market = self.markets.get(request.symbol)
+        if self.run is None:
             return None
         side = int(request.side)
         if market is not None and market.denied == side and self.now < market.quiet_until:
@@ -150,12 +156,12 @@ class Desk:
         return self.books.conditionals.all.get(client_id)
 
     def execute(self, request: ParentRequest) -> str | None:
-        """Have a parent order worked by its algorithm; return its id, or None without a run or its instrument.
+        """Have a parent order worked by its algorithm; return its id, or None for no instrument of the run.
 
         It is worked on while the run lasts. ``parent(id)`` tells how far it is; one that is REFUSED says why there.
         """
-        run = self.books.run
-        if run is None:
+        run = self.run
+        if run is None or request.symbol not in run.instruments:
             return None
         return self.parents.start(request, parent_id="", run_id=run.run_id, by=run.strategy) or None
 
@@ -188,15 +194,20 @@ class Desk:
         return self._check(request, begun, parent)
 
     def _check(self, request: OrderRequest, begun: int, parent: Parent | None) -> str | None:
+        against: tuple[Reason, ...] = ()
         if parent is not None:
             request = msgspec.structs.replace(request, run_id=parent.run_id)
-        name = self._run_of(request) if parent is None else parent.parent_id
+        elif request.run_id is None and self.run is not None:
+            request = msgspec.structs.replace(request, run_id=self.run.run_id)
+            if request.symbol not in self.run.instruments:
+                against = (Reason.INSTRUMENT_NOT_OF_RUN,)
+        name = (request.run_id or "") if parent is None else parent.parent_id
         client_id = client_order_id(name, self.books.epoch, self.books.decisions)
         expires_at, emulated = 0, ""
-        against: tuple[Reason, ...] = ()
         features = self._features(request.symbol)
         if not is_plain(request, features):
-            request, expires_at, emulated, against = self._terms(request, features)
+            request, expires_at, emulated, unfit = self._terms(request, features)
+            against = (*against, *unfit)
         verdict = check(request, client_id, self.risk, self.now)
         if against:
             verdict = Verdict((*verdict.reasons, *against), verdict.inputs)
@@ -223,12 +234,6 @@ class Desk:
             closes_at, touch = market.closes_at, market.ask if request.side is Side.BUY else market.bid
         return terms_of(request, features, now=self.now, closes_at=closes_at, touch=touch)
 
-    def _run_of(self, request: OrderRequest) -> str:
-        """The run that an order belongs to; empty for the children of a person's parent."""
-        if request.run_id is not None:
-            return request.run_id
-        return self.books.run.run_id if self.books.run else ""
-
     def record(self, event: JournalEvent) -> None:
         """Put the event into books and journal."""
         self.out.append(Journal(event))
@@ -252,7 +257,7 @@ class Desk:
             OrderDenied(
                 ts=self.now,
                 client_id=client_id,
-                run_id=self._run_of(request),
+                run_id=request.run_id or "",
                 symbol=request.symbol,
                 side=request.side,
                 lots=request.lots,
@@ -264,7 +269,7 @@ class Desk:
             )
         )
         if Reason.REPEATED_EXECUTION_THROTTLE in verdict.reasons:
-            self.on_throttle(self.risk.ledger.runs.get(self._run_of(request), ""))
+            self.on_throttle(self.risk.ledger.runs.get(request.run_id or "", ""))
 
     def _send(
         self,
@@ -280,7 +285,7 @@ class Desk:
         intent = OrderIntended(
             ts=self.now,
             client_id=client_id,
-            run_id=self._run_of(request),
+            run_id=request.run_id or "",
             symbol=request.symbol,
             side=request.side,
             order_type=request.order_type,

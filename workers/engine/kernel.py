@@ -33,6 +33,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workers.engine import strategies as strategies  # noqa: PLC0414  registers the built-in strategies
+from workers.engine.active_run import ActiveRun
 from workers.engine.events import (
     BalanceAdopted,
     Bar,
@@ -154,8 +155,9 @@ class Kernel(KernelGate):
         self._mark(market, market.take_top(top))
         if market.held:
             self._desk.conditionals.on_top(market)
-        if self._hear_top and market.traded and self._strategy is not None:
-            self._strategy.on_top(self._desk, top)
+        active = self._by_symbol.get(top.symbol)
+        if active is not None and active.hears_top:
+            self._ask(active).on_top(self._desk, top)
         if self.books.working:
             self._desk.parents.on_market(top.symbol)
         return self._effects()
@@ -174,8 +176,9 @@ class Kernel(KernelGate):
         market = self._desk.markets[trade.symbol]
         if market.held:
             self._desk.conditionals.on_trade(market, trade)
-        if self._hear_trade and self._strategy is not None and market.traded:
-            self._strategy.on_trade(self._desk, trade)
+        active = self._by_symbol.get(trade.symbol)
+        if active is not None and active.hears_trade:
+            self._ask(active).on_trade(self._desk, trade)
         if self.books.working:
             self._desk.parents.on_trade(trade)
         return self._effects()
@@ -196,11 +199,13 @@ class Kernel(KernelGate):
             market.bar_end = bar.ts_event
             if desk.risk.follows_bars:
                 self._follow_bar(bar)
-            if self._hear_bar and market.traded and self._strategy is not None:
-                self._strategy.on_bar(desk, bar)
-            if self._lookback:
-                self._batch.closed(bar.ts_event, now)
-                self._ask_forecasts(now)
+            active = self._by_symbol.get(bar.symbol)
+            if active is not None:
+                if active.hears_bar:
+                    self._ask(active).on_bar(desk, bar)
+                if active.lookback:
+                    active.batch.closed(bar.ts_event, now)
+                    self._ask_forecasts(active, now)
         if self.books.working:
             desk.parents.on_bar(bar)
         return self._effects() if desk.out else ()
@@ -212,8 +217,9 @@ class Kernel(KernelGate):
             return
         market.closes.append(bar.close)
         market.bar_end = bar.ts_event
-        if self._strategy is not None and market.traded:
-            self._strategy.on_warm(bar)
+        active = self._by_symbol.get(bar.symbol)
+        if active is not None:
+            active.strategy.on_warm(bar)
 
     def on_status(self, status: FeedStatus, now: int) -> Effects:
         """The feed changed state. Anything but LIVE takes our resting orders off: nobody watches them."""
@@ -233,10 +239,11 @@ class Kernel(KernelGate):
     def on_forecast(self, forecast: Forecast, now: int) -> Effects:
         """A forecast came back; one that is not newer, of other bars, another model or no sense is dropped."""
         self._enter(now)
-        market, run = self._desk.markets.get(forecast.symbol), self.books.run
-        if market is None or run is None or forecast.interval_ns != run.interval_ns:
+        active = self._by_symbol.get(forecast.symbol)
+        if active is None or forecast.interval_ns != self._interval:
             return self._effects()
-        if run.model_digest and forecast.model_digest != run.model_digest:
+        market, wanted = self._desk.markets[forecast.symbol], active.run.model_digest
+        if wanted and forecast.model_digest != wanted:
             return self._effects()
         try:
             signal_of(forecast)
@@ -247,8 +254,7 @@ class Kernel(KernelGate):
         newest = market.forecast.as_of if market.forecast is not None else market.forecasts_from
         if forecast.as_of > newest:
             market.forecast = forecast
-            if self._strategy is not None and market.traded:
-                self._strategy.on_forecast(self._desk, forecast)
+            self._ask(active).on_forecast(self._desk, forecast)
         return self._effects()
 
     # -- orders, time
@@ -268,25 +274,24 @@ class Kernel(KernelGate):
         # A fill concerns those that are held, and reduce-only orders that the position may not cover any more.
         if self.books.conditionals.all or (filled is not None and filled.open):
             self._desk.conditionals.on_report(event)
-        if type(event) is OrderFilled and self._strategy is not None:
-            self._strategy.on_fill(self._desk, event)
-        if self._hear_order and self._strategy is not None:
-            order = self.books.orders.get(getattr(event, "client_id", ""))
-            if order is not None:
-                self._strategy.on_order(self._desk, order)
-        if self.books.working:
-            child = self.books.orders.get(getattr(event, "client_id", ""))
-            if child is not None and child.parent_id:
-                self._desk.parents.on_child(child, event)
+        order = self.books.orders.get(getattr(event, "client_id", ""))
+        active = self._by_symbol.get(getattr(event, "symbol", order.symbol if order is not None else ""))
+        if active is not None and type(event) is OrderFilled:
+            self._ask(active).on_fill(self._desk, event)
+        if active is not None and active.hears_order and order is not None:
+            self._ask(active).on_order(self._desk, order)
+        if self.books.working and order is not None and order.parent_id:
+            self._desk.parents.on_child(order, event)
         return self._effects()
 
     def on_timer(self, now: int) -> Effects:
         """Time passed; call it several times a second in live trading."""
         self._enter(now)
-        if self._lookback:
-            self._ask_forecasts(now)
-        if self._hear_timer and self._strategy is not None:
-            self._strategy.on_timer(self._desk)
+        for active in list(self._runs.values()):
+            if active.lookback:
+                self._ask_forecasts(active, now)
+            if active.hears_timer:
+                self._ask(active).on_timer(self._desk)
         if self._desk.parents.busy:
             self._desk.parents.on_time()
         return self._effects()
@@ -317,10 +322,9 @@ class Kernel(KernelGate):
 
     # -- inside
 
-    def _ask_forecasts(self, now: int) -> None:
-        traded = [market for market in self._desk.markets.values() if market.traded]
-        as_of = self._batch.due(traded, now)
-        run = self.books.run
-        closes = closes_at(traded, as_of, self._lookback) if as_of else None
-        if closes and run is not None:
-            self._desk.out.append(RequestForecast(as_of, self._interval, run.model_digest, closes))
+    def _ask_forecasts(self, active: ActiveRun, now: int) -> None:
+        traded = [market for market in self._desk.markets.values() if market.run is active.run]
+        as_of = active.batch.due(traded, now)
+        closes = closes_at(traded, as_of, active.lookback) if as_of else None
+        if closes:
+            self._desk.out.append(RequestForecast(as_of, self._interval, active.run.model_digest, closes))

@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from workers.engine.accounting.books import Books
+from workers.engine.accounting.records import Run
 from workers.engine.accounting.valuation import Valuation
+from workers.engine.active_run import ActiveRun
 from workers.engine.config import KernelConfig
 from workers.engine.desk import Desk
 from workers.engine.events import (
@@ -24,12 +26,11 @@ from workers.engine.events import (
     SessionOpened,
     TradingStateChanged,
 )
-from workers.engine.forecast_batch import ForecastBatch
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
-from workers.engine.strategy import Strategy, StrategyError, build, overrides
+from workers.engine.strategy import Strategy, StrategyError, build
 from workers.engine.vocabulary import FeedState, Side, TradingState
 
 REMEMBERED_INTENTS: Final = 1000
@@ -54,7 +55,8 @@ class KernelLife:
         self._clock = clock
         self._max_pause = config.max_pause_ns
         self._desk = Desk(config, self.books, clock)
-        self._strategy: Strategy[Any] | None = None
+        self._runs: dict[str, ActiveRun] = {}
+        self._by_symbol: dict[str, ActiveRun] = {}
         self._last_intents: deque[OrderIntended] = deque(maxlen=REMEMBERED_INTENTS)
         self.recovered_until = 0
         """Time of the last record that this process found in the journal, ns; 0 for a new journal."""
@@ -63,9 +65,7 @@ class KernelLife:
         self._due = 0
         self._breached = False
         self._interval = 0
-        self._lookback = 0
-        self._batch = ForecastBatch(config.forecast_grace_ns)
-        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
+        """Length of the bars of all runs, 0 while none is on."""
 
     @property
     def desk(self) -> Desk:
@@ -99,7 +99,7 @@ class KernelLife:
     ) -> Effects:
         """Take the journal for this process; ``epoch`` must be above every earlier one.
 
-        The run that was on goes on. Limits or a strategy of the journal that this version cannot use any more are left
+        The runs that were on go on. Limits or a strategy of the journal that this version cannot use any more are left
         out: without limits nothing is ordered, and a run without its strategy is stopped.
         """
         if epoch <= self.books.epoch:
@@ -110,23 +110,31 @@ class KernelLife:
         self._desk.risk.reconciled = False
         self._desk.adopt_lines()
         self._resume_limits()
-        self._resume_run(now)
+        self._resume_runs(now)
         self._desk.conditionals.resume()
         return self._effects()
 
     def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
-        """Start the plan's strategy. The same run again does nothing; RunError or StrategyError say what is wrong."""
+        """Start the plan's strategy beside those that are on, on instruments that none of them trades.
+
+        The same run again does nothing; RunError or StrategyError say what is wrong.
+        """
         self._enter(now)
         run_id = str(plan["run_id"])
-        if self.books.run is not None:
-            if self.books.run.run_id == run_id:
-                return self._effects()
-            raise RunError(f"run {self.books.run.run_id} is on; stop it before starting {run_id}")
+        if run_id in self.books.runs:
+            return self._effects()
         if run_id in self.books.stopped_runs:
             raise RunError(f"run {run_id} was stopped, which is final; start a new run")
         missing = [symbol for symbol in plan["instruments"] if symbol not in self.books.lines]
         if missing or not plan["instruments"]:
             raise RunError(f"run {run_id} needs instruments of this venue, was {missing or 'none'}")
+        for symbol in plan["instruments"]:
+            owner = self.books.run_of(symbol)
+            if owner is not None:
+                raise RunError(f"run {owner.run_id} trades {symbol}; stop it before starting {run_id}, or leave it out")
+        if self._interval not in (0, int(plan["interval_ns"])):
+            expected = f"expected bars of {self._interval} ns as in the runs that are on"
+            raise RunError(f"run {run_id}: {expected}, was {plan['interval_ns']} ns")
         strategy = build(plan["strategy"], plan["params"])
         self._desk.record(
             RunStarted(
@@ -141,16 +149,17 @@ class KernelLife:
                 interval_ns=int(plan["interval_ns"]),
             )
         )
-        self._attach(strategy)
+        self._attach(self.books.runs[run_id], strategy)
         return self._effects()
 
-    def stop_run(self, now: int, *, reason: str) -> Effects:
-        """Stop the strategy and cancel all open orders; positions stay as they are."""
+    def stop_run(self, now: int, *, reason: str, run_id: str = "") -> Effects:
+        """Stop the run, or every run, and cancel its open orders; positions stay as they are."""
         self._enter(now)
-        if self.books.run is not None:
-            self._cancel_all(f"run stopped: {reason}", run_id=self.books.run.run_id)
-            self._desk.record(RunStopped(ts=now, run_id=self.books.run.run_id, reason=reason))
-            self._detach()
+        for one in [run_id] if run_id else list(self.books.runs):
+            if one in self.books.runs:
+                self._cancel_all(f"run stopped: {reason}", run_id=one)
+                self._desk.record(RunStopped(ts=now, run_id=one, reason=reason))
+                self._detach(one)
         return self._effects()
 
     # -- inside
@@ -262,7 +271,9 @@ class KernelLife:
     def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
         """Cancel open orders and end parents; with ``run_id`` only what belongs to that run."""
         for order in self.books.open_orders():
-            if run_id is None or order.run_id == run_id or not order.parent_id:
+            # Of no run that is on, and nobody's parent: left over from an earlier one.
+            stray = not order.parent_id and order.run_id not in self.books.runs
+            if run_id is None or order.run_id == run_id or stray:
                 self._desk.request_cancel(order, reason)
         if parents:
             self._desk.parents.cancel_all(reason, run_id=run_id)
@@ -282,45 +293,42 @@ class KernelLife:
             risk.note(intent)
         self._last_intents.clear()
 
-    def _resume_run(self, now: int) -> None:
-        run = self.books.run
-        if run is None:
-            return
-        try:
-            strategy = build(run.strategy, run.params)
-        except StrategyError as error:
-            self._cancel_all(f"run stopped: {error}", run_id=run.run_id)
-            self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
-        else:
-            self._attach(strategy)
+    def _resume_runs(self, now: int) -> None:
+        for run in list(self.books.runs.values()):
+            try:
+                strategy = build(run.strategy, run.params)
+            except StrategyError as error:
+                self._cancel_all(f"run stopped: {error}", run_id=run.run_id)
+                self._desk.record(RunStopped(ts=now, run_id=run.run_id, reason=str(error)))
+            else:
+                self._attach(run, strategy)
 
-    def _attach(self, strategy: Strategy[Any]) -> None:
-        run = self.books.run
-        self._strategy = strategy
-        self._interval = run.interval_ns if run else 0
-        self._lookback = strategy.lookback
-        self._hear_bar = overrides(strategy, "on_bar")
-        self._hear_top = overrides(strategy, "on_top")
-        self._hear_trade = overrides(strategy, "on_trade")
-        self._hear_timer = overrides(strategy, "on_timer")
-        self._hear_order = overrides(strategy, "on_order")
-        self._mark_traded()
-        for market in self._desk.markets.values():
-            # What an earlier run asked for is not this one's.
-            market.forecasts_from = self._desk.now
-        strategy.on_start(self._desk)
+    def _attach(self, run: Run, strategy: Strategy[Any]) -> None:
+        self._interval = run.interval_ns
+        self._runs[run.run_id] = active = ActiveRun(run, strategy, self.config.forecast_grace_ns)
+        for symbol in run.instruments:
+            market = self._desk.markets.get(symbol)
+            if market is not None:
+                market.run = run
+                self._by_symbol[symbol] = active
+                # What an earlier run asked for is not this one's.
+                market.forecasts_from = self._desk.now
+        self._ask(active).on_start(self._desk)
 
-    def _detach(self) -> None:
-        self._strategy = None
-        self._lookback = self._interval = 0
-        for market in self._desk.markets.values():
-            market.closes.clear()
-            market.bar_end = 0
-            market.forecast = None
-        self._hear_bar = self._hear_top = self._hear_trade = self._hear_timer = self._hear_order = False
-        self._mark_traded()
+    def _detach(self, run_id: str) -> None:
+        gone = self._runs.pop(run_id, None)
+        for symbol in gone.run.instruments if gone is not None else ():
+            if self._by_symbol.pop(symbol, None) is not None:
+                market = self._desk.markets[symbol]
+                market.closes.clear()
+                market.bar_end = 0
+                market.forecast = market.run = None
+        last = next(reversed(self._runs.values()), None)
+        self._desk.run = last.run if last is not None else None
+        if last is None:
+            self._interval = 0
 
-    def _mark_traded(self) -> None:
-        run = self.books.run
-        for symbol, market in self._desk.markets.items():
-            market.traded = run is not None and symbol in run.instruments
+    def _ask(self, active: ActiveRun) -> Strategy[Any]:
+        """The strategy, after the desk was told whose orders come now."""
+        self._desk.run = active.run
+        return active.strategy

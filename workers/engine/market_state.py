@@ -6,6 +6,7 @@ from collections import deque
 from typing import Final
 
 from workers.engine.accounting.line import Line
+from workers.engine.accounting.records import Run
 from workers.engine.events import Forecast, TopOfBook
 from workers.engine.execution.conditional_types import Conditional
 from workers.engine.vocabulary import FeedState
@@ -38,9 +39,9 @@ class MarketState:
         "quiet_until",
         "reference",
         "reference_ts",
+        "run",
         "session_id",
         "symbol",
-        "traded",
     )
 
     def __init__(self, line: Line) -> None:
@@ -60,8 +61,8 @@ class MarketState:
         self.closes: deque[int] = deque(maxlen=HISTORY_BARS)
         self.held: dict[str, Conditional] = {}
         """Conditional orders that wait for this market's prices; the books' own dictionary."""
-        self.traded = False
-        """True while the running strategy trades this instrument."""
+        self.run: Run | None = None
+        """The run that trades this instrument."""
         self.forecast: Forecast | None = None
         self.forecasts_from = 0
         """A forecast that has seen no bar from after this moment is of another market."""

@@ -19,7 +19,7 @@ from apps.deployments.choices import RunState
 from apps.deployments.domain.plan import CHECKS
 from apps.deployments.domain.states import FINAL, STOPPABLE
 from apps.deployments.models import Release, Run, Step
-from apps.deployments.selectors import active_run, get_release
+from apps.deployments.selectors import active_runs, get_release
 from apps.deployments.services.releases import take_numbers_lock
 from apps.deployments.services.transitions import book_next, move
 from apps.trading.models import Venue
@@ -29,7 +29,7 @@ _NUMBERS_LOCK: Final = 4_771_003
 
 
 class RunActive(Conflict):
-    code, title = "run_active", "Another run is active"
+    code, title = "run_active", "Another run is in the way"
 
 
 @transaction.atomic
@@ -37,7 +37,8 @@ def start_run(ctx: Context, *, release_id: UUID, venue: str, grant: UUID | None,
     """Deploy a release to a venue; validation begins when the transaction has committed.
 
     Needs DEPLOY_START and a fresh code for ``deployments.start`` on the release. The commands that set a desk up may
-    start without a code on paper, never live. Raises RunActive while another run is active there.
+    start without a code on paper, never live. Several runs may be active on a venue: raises RunActive while another
+    trades one of the instruments, or bars of another length.
     """
     require(ctx, Capability.DEPLOY_START, object_type="release", object_id=str(release_id))
     place, release = get_venue(venue), get_release(release_id)
@@ -47,9 +48,10 @@ def start_run(ctx: Context, *, release_id: UUID, venue: str, grant: UUID | None,
     else:
         ctx = consume_grant(ctx, grant_id=grant, action="deployments.start", object_id=str(release_id))
     take_numbers_lock(_NUMBERS_LOCK)
-    busy = active_run(venue)
-    if busy is not None:
-        raise RunActive(f"run {busy.number} is {busy.state} on {venue}; stop it first", run=str(busy.pk))
+    for other in active_runs(venue):
+        problem = _in_the_way(release, other)
+        if problem:
+            raise RunActive(problem, run=str(other.pk))
     run = _create(ctx, release, place)
     Step.objects.bulk_create(
         Step(run=run, position=position, name=name) for position, name in enumerate(CHECKS, start=1)
@@ -65,7 +67,7 @@ def start_run(ctx: Context, *, release_id: UUID, venue: str, grant: UUID | None,
         with transaction.atomic():
             move(ctx, run, RunState.VALIDATING, "checking what the run needs")
     except IntegrityError as error:
-        raise RunActive(f"another run became active on {venue} first") from error
+        raise RunActive(f"another run took an instrument on {venue} first") from error
     book_next(run)
     return run
 
@@ -97,6 +99,24 @@ def stop_run(ctx: Context, *, run_id: UUID, reason: str, expected_version: int |
     send_after_commit("gekko.execution.stop_run", run_id=str(run.pk), reason=why)
     book_next(run, seconds=1)
     return run
+
+
+def fits_beside(release: Release, run: Run) -> bool:
+    """Whether ``release`` can be traded while ``run`` is on: other instruments, bars of the same length."""
+    return not _in_the_way(release, run)
+
+
+def _in_the_way(release: Release, run: Run) -> str:
+    """What keeps ``release`` from being traded beside ``run``, in words; empty when nothing does."""
+    shared = sorted(set(release.instruments) & set(run.plan["instruments"]))
+    if shared:
+        what = f"run {run.number} is {run.state} and trades {', '.join(shared)}"
+        return f"{what}; stop it first, or leave these instruments out"
+    if release.interval_ns != run.plan["interval_ns"]:
+        theirs, ours = run.plan["interval_ns"] // 10**9, release.interval_ns // 10**9
+        what = f"run {run.number} is {run.state} on bars of {theirs} s, this release needs bars of {ours} s"
+        return f"{what}; stop it first: all runs of a venue share one length"
+    return ""
 
 
 def locked_run(run_id: UUID) -> Run:
@@ -137,4 +157,4 @@ def frozen_plan(run_id: UUID, release: Release, venue: Venue) -> dict[str, Any]:
     }
 
 
-__all__ = ["RunActive", "frozen_plan", "locked_run", "start_run", "stop_run"]
+__all__ = ["RunActive", "fits_beside", "frozen_plan", "locked_run", "start_run", "stop_run"]

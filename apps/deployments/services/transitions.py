@@ -12,7 +12,7 @@ from apps.core.dispatch import send_after_commit
 from apps.core.ids import new_id
 from apps.deployments.choices import RunState
 from apps.deployments.domain.states import FINAL, check_transition
-from apps.deployments.models import Run
+from apps.deployments.models import Run, TradedInstrument
 from apps.deployments.rows import run_row
 
 PLANNED: Final = "gekko.deployments.advance"
@@ -34,6 +34,7 @@ def move(ctx: Context, run: Run, state: RunState, detail: str) -> None:
         run.healthy_at = ctx.now()
     if state.value in FINAL:
         run.ended_at = ctx.now()
+    _claim_instruments(run)
     save_and_publish(ctx, run, kind=f"run.{state.value}")
     if state is RunState.FAILED:
         _request_incident(ctx, run)
@@ -57,6 +58,17 @@ def save_and_publish(ctx: Context, run: Run, *, kind: str) -> None:
 def book_next(run: Run, *, seconds: float = 0) -> None:
     """Have the next step taken by a task that carries the run's ticket; the auditor finds a task that got lost."""
     send_after_commit(PLANNED, _countdown=seconds, run_id=str(run.pk), ticket=str(run.ticket))
+
+
+def _claim_instruments(run: Run) -> None:
+    """Keep what an active run trades to itself, and give it up with the run's end."""
+    if run.state in FINAL:
+        run.traded.all().delete()
+    elif run.state == RunState.VALIDATING:
+        TradedInstrument.objects.bulk_create(
+            TradedInstrument(run=run, environment=run.environment, venue_id=run.venue_id, symbol=symbol)
+            for symbol in run.plan["instruments"]
+        )
 
 
 def _request_incident(ctx: Context, run: Run) -> None:

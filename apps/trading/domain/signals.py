@@ -55,6 +55,7 @@ REASON_WORDS: Final[dict[Reason, str]] = {
     Reason.VENUE_HALTED: "the venue is halted",
     Reason.INSTRUMENT_HALTED: "the instrument is halted",
     Reason.RUN_STOPPED: "the run that wants the order is not on",
+    Reason.INSTRUMENT_NOT_OF_RUN: "the run does not trade the instrument",
     Reason.VENUE_RESTRICTED: "the venue is on the restricted list",
     Reason.LIMITS_NOT_EFFECTIVE: "the risk limits do not hold yet",
     Reason.LIMITS_EXPIRED: "the risk limits have expired",

@@ -74,7 +74,7 @@ class Books:
         "reconciled_at",
         "reserved",
         "reserved_at",
-        "run",
+        "runs",
         "state",
         "state_reason",
         "stopped_runs",
@@ -128,7 +128,8 @@ class Books:
         self.control_version = 0
         self.reconciled_at: set[str] = set()
         """Venues whose orders and balances agreed with ours when last compared in this session."""
-        self.run: Run | None = None
+        self.runs: dict[str, Run] = {}
+        """Runs that are on, oldest first; each trades instruments of its own."""
         self.stopped_runs: set[str] = set()
         """Runs that are over: none of them starts again."""
         self.limits: dict[str, Any] | None = None
@@ -169,6 +170,10 @@ class Books:
             return held
         return {asset: count for asset, count in held.items() if self.venue_of(asset) == (venue or self.venue)}
 
+    def run_of(self, symbol: str) -> Run | None:
+        """The run that trades ``symbol``."""
+        return next((run for run in self.runs.values() if symbol in run.instruments), None)
+
     def open_orders(self) -> list[Order]:
         """Orders that may still fill, instrument by instrument, oldest first."""
         return [order for line in self.lines.values() for order in line.open.values()]
@@ -190,12 +195,12 @@ class Books:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
-        skip = {"lines", "orders", "conditionals", "parents", "working", "trades", "anomalies", "run", "stopped_runs"}
+        skip = {"lines", "orders", "conditionals", "parents", "working", "trades", "anomalies", "runs", "stopped_runs"}
         skip |= {"line_by_base", "reconciled_at"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
             **plain,
-            "run": msgspec.to_builtins(self.run),
+            "runs": msgspec.to_builtins(self.runs),
             "stopped_runs": sorted(self.stopped_runs),
             "reconciled": self.reconciled,
             "reconciled_at": sorted(self.reconciled_at),
@@ -284,7 +289,7 @@ class Books:
         self.cash_at[venue] = self.cash_at.get(venue, 0) + amount
 
     def _run_started(self, event: e.RunStarted) -> Touched:
-        self.run = Run(
+        self.runs[event.run_id] = Run(
             event.run_id,
             event.release,
             event.strategy,
@@ -298,8 +303,7 @@ class Books:
 
     def _run_stopped(self, event: e.RunStopped) -> Touched:
         self.stopped_runs.add(event.run_id)
-        if self.run is not None and self.run.run_id == event.run_id:
-            self.run = None
+        self.runs.pop(event.run_id, None)
         return ()
 
     def _state(self, event: e.TradingStateChanged) -> Touched:

@@ -231,13 +231,13 @@ class Conditionals:
 
     def resume(self) -> None:
         """After a restart: what is of no run any more ends, and what a crash cut off is gone on with."""
-        run = self._desk.books.run
+        runs = self._desk.books.runs
         for child in self._desk.books.open_orders():
             releaser = self._held.all.get(child.conditional_id) if child.conditional_id else None
             if releaser is not None and not releaser.live and releaser.status is not ConditionalStatus.RELEASED:
                 self._cancel_children(releaser, releaser.detail)
         for order in self.live():
-            if order.live and (run is None or order.run_id != run.run_id):
+            if order.live and order.run_id not in runs:
                 self.end(order, ConditionalStatus.CANCELED, "its run is over")
             elif order.live and len(self._held.group(order)) < order.legs:
                 self.end(order, ConditionalStatus.CANCELED, "the process ended while it was being taken on")

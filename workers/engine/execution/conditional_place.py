@@ -104,7 +104,7 @@ def hold(desk: Desk, request: ConditionalRequest | Oco | Bracket) -> str | None:
     if isinstance(request, Bracket):
         return _hold_bracket(desk, request)
     legs = [request] if isinstance(request, ConditionalRequest) else [request.first, request.second]
-    run = desk.books.run
+    run = desk.run
     if run is None:
         return None
     base = client_order_id(run.run_id, desk.books.epoch, desk.books.decisions)
@@ -124,7 +124,7 @@ def hold(desk: Desk, request: ConditionalRequest | Oco | Bracket) -> str | None:
 
 
 def _hold_bracket(desk: Desk, bracket: Bracket) -> str | None:
-    entry, run = bracket.entry, desk.books.run
+    entry, run = bracket.entry, desk.run
     if run is None:
         return None
     base = client_order_id(run.run_id, desk.books.epoch, desk.books.decisions)
@@ -158,7 +158,7 @@ def replace(desk: Desk, client_id: str, *, price: int, lots: int) -> str | None:
 
     The id of the replacement, whose order follows the confirmed end of the old one; None when it was refused.
     """
-    order, run = desk.books.orders.get(client_id), desk.books.run
+    order, run = desk.books.orders.get(client_id), desk.run
     if run is None or order is None:
         return None
     base = client_order_id(run.run_id, desk.books.epoch, desk.books.decisions)
@@ -201,7 +201,7 @@ def accepted(
     desk: Desk, request: ConditionalRequest, client_id: str, *, group: str = "", entry: str = "", count: int = 1
 ) -> ConditionalAccepted:
     """The event that takes ``request`` on; a trailing stop without a trigger gets one as soon as it counts."""
-    run, market = desk.books.run, desk.markets[request.symbol]
+    run, market = desk.run, desk.markets[request.symbol]
     return ConditionalAccepted(
         ts=desk.now,
         client_id=client_id,
@@ -276,6 +276,8 @@ def _desk_reasons(desk: Desk, symbol: str, count: int) -> list[Reason]:
         found.append(Reason.LIMITS_MISSING)
     elif symbol in limits.restricted:
         found.append(Reason.INSTRUMENT_RESTRICTED)
+    if desk.run is not None and symbol not in desk.run.instruments:
+        found.append(Reason.INSTRUMENT_NOT_OF_RUN)
     if desk.books.conditionals.count() + count > MAX_HELD:
         found.append(Reason.OPEN_ORDERS_ABOVE_LIMIT)
     return found
@@ -309,7 +311,7 @@ def _fires_at_once(market: MarketState, leg: ConditionalRequest) -> bool:
 
 
 def _deny(desk: Desk, leg: ConditionalRequest, client_id: str, reasons: tuple[Reason, ...], why: str) -> None:
-    run = desk.books.run
+    run = desk.run
     desk.record(
         OrderDenied(
             ts=desk.now,

@@ -52,8 +52,10 @@ def place_of(order: OrderRequest, line: Line, state: RiskState) -> Place:
 
 def belonging(order: OrderRequest, line: Line, state: RiskState) -> tuple[Place, tuple[ScopeLimits, ...]]:
     """Where the order belongs, and the scopes that bound it."""
-    run = state.books.run
-    run_id = order.run_id if order.run_id is not None else (run.run_id if run is not None else "")
+    run_id = order.run_id
+    if run_id is None:
+        run = state.markets[order.symbol].run
+        run_id = run.run_id if run is not None else ""
     key = (state.ledger.runs.get(run_id, ""), order.symbol)
     found = state.belongings.get(key)
     if found is None:

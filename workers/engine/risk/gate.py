@@ -48,7 +48,7 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     forecast: Forecast | None = None
     decision: dict[str, Any] = {}
     run_id: str | None = None
-    """Run that wants the order, where several are on; None means the one that is, empty that none does."""
+    """Run that wants the order, empty for none; None means the run that trades the instrument."""
     expires_at: int = 0
     """When a GTD order ends, ns."""
     reprice: bool = False

@@ -57,7 +57,8 @@ class Control:
         self._runs = asyncio.Lock()
         self._parents = ParentsWanted(loop)
         self._looked = 0
-        self._absent = 0
+        self._absent: set[str] = set()
+        """Runs that are on and were not wanted at the last look."""
         self.problem = ""
         """Why something wanted could not be done; empty when all was."""
 
@@ -114,9 +115,8 @@ class Control:
         """Stop a run and cancel its orders; one that is not on is already stopped."""
         async with self._runs:
             self._looked = time.monotonic_ns()
-            run = self._loop.kernel.books.run
-            if run is not None and run.run_id == run_id:
-                self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason))
+            if run_id in self._loop.kernel.books.runs:
+                self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason, run_id=run_id))
         await self._loop.journal.commit()
         return {"run_id": run_id, "running": False}
 
@@ -127,8 +127,7 @@ class Control:
         await self.take(desired)
         await self._loop.journal.commit()
         books = self._loop.kernel.books
-        run_id = books.run.run_id if books.run is not None else ""
-        return {"run_id": run_id, "version": books.limits_version, "problem": self.problem}
+        return {"runs": list(books.runs), "version": books.limits_version, "problem": self.problem}
 
     async def take(self, desired: Desired) -> None:
         """Bring the loop to what the tables say; what cannot be done is told once and tried again.
@@ -243,16 +242,22 @@ class Control:
         async with self._runs:
             if desired.looked < self._looked:
                 return
-            plans = desired.runs
-            run = self._loop.kernel.books.run
-            wanted = {str(plan["run_id"]): plan for plan in plans}
-            if run is not None and run.run_id not in wanted:
-                self._absent += 1
-                if self._absent < 2:
-                    return
-                reason = "not wanted by the control plane any more"
-                self._loop.apply(self._loop.kernel.stop_run(time.time_ns(), reason=reason))
-                run = None
-            self._absent = 0
-            if run is None and plans:
-                await self._start(plans[0])
+            kernel, wanted = self._loop.kernel, {str(plan["run_id"]) for plan in desired.runs}
+            missing = [run_id for run_id in kernel.books.runs if run_id not in wanted]
+            for run_id in missing:
+                if run_id in self._absent:
+                    reason = "not wanted by the control plane any more"
+                    self._loop.apply(kernel.stop_run(time.time_ns(), reason=reason, run_id=run_id))
+            self._absent = {run_id for run_id in missing if run_id in kernel.books.runs}
+            if self._absent:
+                return
+            problems: list[str] = []
+            for plan in desired.runs:
+                if str(plan["run_id"]) in kernel.books.runs:
+                    continue
+                try:
+                    await self._start(plan)
+                except REFUSALS as error:
+                    problems.append(f"{type(error).__name__}: {error}")
+            if problems:
+                raise RunError("; ".join(problems))

@@ -108,8 +108,7 @@ class TradingLoop:
                 log.warning("venue does not answer yet", venue=self.config.venue, error=str(error))
                 await asyncio.sleep(backoff.next_delay())
         self._open_session()
-        if self.kernel.books.run is not None:
-            run = self.kernel.books.run
+        for run in self.kernel.books.runs.values():
             for bar in await self.home.history(run.instruments, run.interval_ns):
                 self.kernel.warm_bar(bar)
 
@@ -127,8 +126,8 @@ class TradingLoop:
                 instruments=list(instruments.values()),
             )
         )
-        run = self.kernel.books.run
-        self.home.attach(interval_ns=run.interval_ns if run else self._default_interval(), since_ns=_began(recovered))
+        lengths = [run.interval_ns for run in self.kernel.books.runs.values()]
+        self.home.attach(interval_ns=lengths[0] if lengths else self._default_interval(), since_ns=_began(recovered))
 
     def _default_interval(self) -> int:
         market = self.home.market
@@ -268,8 +267,7 @@ class TradingLoop:
 
     async def start_run(self, plan: Mapping[str, Any]) -> None:
         """Start the plan's strategy with warm histories; RunError, StrategyError or ValueError say what is wrong."""
-        books = self.kernel.books
-        if books.run is not None and books.run.run_id == str(plan["run_id"]):
+        if str(plan["run_id"]) in self.kernel.books.runs:
             return
         symbols, interval_ns = tuple(plan["instruments"]), int(plan["interval_ns"])
         listed = self.home.venue.instruments

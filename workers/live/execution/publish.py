@@ -106,7 +106,7 @@ def risk_row(loop: TradingLoop, now: int) -> dict[str, Any]:
         "limits_version": books.limits_version,
         "limits_fresh": limits is not None and now <= risk.limits_until,
         "denied": dict(books.denied),
-        "run_id": books.run.run_id if books.run else None,
+        "runs": list(books.runs),
         "anomalies": len(books.anomalies),
     }
     if limits is not None:
@@ -209,7 +209,7 @@ def status(loop: TradingLoop, problem: str) -> dict[str, Any]:
         "journal_durable_seq": loop.journal.durable_seq,
         "journal_problem": loop.gateway.broken,
         "limits_version": books.limits_version,
-        "run_id": books.run.run_id if books.run else None,
+        "runs": list(books.runs),
         "open_orders": books.open_count,
         "fills": books.fills,
         "feeds": {symbol: view.state.value for symbol, view in feed.views.items()} if feed else {},
