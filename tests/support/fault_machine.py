@@ -203,7 +203,7 @@ class Machine:
             "run_id": "run-1",
             "release": "release-1",
             "strategy": fault_processes.STRATEGY,
-            "params": {"parents": 4, "every": 4},
+            "params": {"parents": 5, "every": 2},
             "model_digest": "",
             "limits_version": 1,
             "instruments": list(SYMBOLS[self.venue_config.market]),
