@@ -85,6 +85,7 @@ class KernelLife:
         for record in records:
             books.apply(record.event)
             self._desk.risk.ledger.apply(record.event)
+            self._desk.routes.apply(record.event)
             if type(record.event) is OrderIntended:
                 self._last_intents.append(record.event)
             self.recovered_until = record.event.ts
@@ -112,6 +113,22 @@ class KernelLife:
         self._resume_limits()
         self._resume_run(now)
         self._desk.conditionals.resume()
+        return self._effects()
+
+    def join_venue(self, now: int, *, worker: str, instruments: Sequence[Instrument]) -> Effects:
+        """Take in the instruments of a venue that answered after the session had begun; nothing else changes.
+
+        BooksError for what cannot belong to this account, such as a second quote asset.
+        """
+        self._enter(now)
+        books = self.books
+        described = tuple(msgspec.to_builtins(instrument) for instrument in instruments)
+        self._desk.record(
+            SessionOpened(ts=now, epoch=books.epoch, venue=books.venue, worker=worker, instruments=described)
+        )
+        self._desk.adopt_lines()
+        self._mark_traded()
+        self._parse_limits()
         return self._effects()
 
     def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
@@ -271,13 +288,18 @@ class KernelLife:
     def _instruments(self) -> list[Instrument]:
         return [line.instrument for line in self.books.lines.values()]
 
-    def _resume_limits(self) -> None:
+    def _parse_limits(self) -> None:
+        """Limits of the journal for the instruments that are known now; without any where they cannot be used."""
         risk, books = self._desk.risk, self.books
         if books.limits is not None:
             try:
                 risk.take_limits(parse_limits(books.limits_version, books.limits, self._instruments()))
             except LimitsError:
                 risk.take_limits(None)
+
+    def _resume_limits(self) -> None:
+        self._parse_limits()
+        risk = self._desk.risk
         for intent in self._last_intents:
             risk.note(intent)
         self._last_intents.clear()

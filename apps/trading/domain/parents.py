@@ -162,8 +162,15 @@ def on_fill(books: Books, order: OrderState, fill: FillState, ts: int) -> None:
     books.changed_parents[parent.parent_id] = None
 
 
+def _routed(books: Books, event: ev.RouteDecided) -> None:
+    parent = books.parents.get(event.parent_id)
+    if parent is not None and event.mid:
+        parent.begun_price = parent.begun_price or books.instrument(parent.symbol).price(event.mid)
+
+
 HANDLERS: Final[dict[type, Callable[[Books, Any], None]]] = {
     ev.ParentStarted: _started,
+    ev.RouteDecided: _routed,
     ev.ParentCancelRequested: _cancel_requested,
     ev.ParentEnded: _ended,
     ev.ParentMeasured: _measured,
