@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.engine.accounting.books import Books
+from workers.engine.accounting.books import Books, BooksError
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.config import KernelConfig
 from workers.engine.desk import Desk
@@ -118,14 +118,18 @@ class KernelLife:
     def join_venue(self, now: int, *, worker: str, instruments: Sequence[Instrument]) -> Effects:
         """Take in the instruments of a venue that answered after the session had begun; nothing else changes.
 
-        BooksError for what cannot belong to this account, such as a second quote asset.
+        BooksError for what cannot belong to this account, such as a second quote asset; nothing has changed then.
         """
         self._enter(now)
         books = self.books
         described = tuple(msgspec.to_builtins(instrument) for instrument in instruments)
-        self._desk.record(
-            SessionOpened(ts=now, epoch=books.epoch, venue=books.venue, worker=worker, instruments=described)
-        )
+        opened = SessionOpened(ts=now, epoch=books.epoch, venue=books.venue, worker=worker, instruments=described)
+        try:
+            self._desk.record(opened)
+        except BooksError:
+            # The host goes on without that venue, so the journal must not tell of it.
+            self._desk.out.pop()
+            raise
         self._desk.adopt_lines()
         self._mark_traded()
         self._parse_limits()

@@ -155,7 +155,7 @@ def latency_row(loop: TradingLoop) -> dict[str, Any]:
         "forecasts_asked": loop.forecast_asked,
         "forecast_queue_ns": heard.queue_ns if heard else None,
         "forecast_compute_ns": heard.compute_ns if heard else None,
-        "market_events": loop.home.feed.events if loop.home.feed else 0,
+        "market_events": sum(one.feed.events for one in loop.venues if one.feed),
     }
 
 
