@@ -256,6 +256,25 @@ class Checker:
     def folder(self) -> Path:
         return self.stack.state / "journal"
 
+    def books(self) -> Books:
+        """What follows from the journal as it is now."""
+        journalled = JournalView()
+        journalled.take(events(self.folder))
+        return journalled.books
+
+    def parents(self) -> list[str]:
+        """In what the records of parents differ from the journal's."""
+        rows, books = {row["parent_id"]: row for row in self.desk.rows("parents/")}, self.books()
+        problems = [f"records lack parent {parent_id}" for parent_id in books.parents.keys() - rows.keys()]
+        for parent_id in books.parents.keys() & rows.keys():
+            parent, row = books.parents[parent_id], rows[parent_id]
+            filled = books.lines[parent.symbol].instrument.quantity(parent.filled)
+            ours = (parent.status.value, filled, parent.children)
+            theirs = (row["status"], Decimal(row["filled_quantity"]), row["children"])
+            if ours != theirs:
+                problems.append(f"parent {parent_id} is {ours} in the journal, {theirs} in the records")
+        return problems
+
     def nothing_lost(self, seconds: float = 60) -> None:
         """While trading goes on: all that the venue did by now gets into journal and records, and no more than that."""
         begun = eventually(self.stack.truth, "the venue answers", seconds)
@@ -284,7 +303,7 @@ class Checker:
             journalled.take(events(self.folder))
             views = [journalled.view, of_records(self.desk)]
             problems = [problem for view in views for problem in differences(view, venue)]
-            problems += astray(journalled, venue)
+            problems += astray(journalled, venue) + self.parents()
             if problems:
                 raise ValueError("; ".join(problems[:8]))
             return True
