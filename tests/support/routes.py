@@ -24,7 +24,7 @@ LEVEL_LOTS = 50
 
 
 def listed(symbol: str, **changes: Any) -> Instrument:
-    fields = {"lot": "0.01", "min_lots": 1, "min_notional": Decimal(1), **changes}
+    fields = {"lot": "0.01", "min_lots": 1, "min_notional": Decimal("0.5"), **changes}
     return instrument(symbol, "BTC", venue=VENUES[symbol], **fields)
 
 

@@ -164,3 +164,43 @@ def test_what_rests_stays_at_home_and_what_is_late_is_routed() -> None:
         world.rig.take(world.rig.kernel.on_timer(world.rig.now))
     assert (parent.filled, parent.status) == (240, ParentStatus.FILLED)
     world.rig.check_replay()
+
+
+def test_a_fill_after_its_orders_end_takes_off_what_is_too_much_and_is_noted() -> None:
+    world = World(listed(HOME), listed(BETA))
+    parent = world.start(100)
+    at_home, at_beta = world.waiting()
+    for order in (at_home, at_beta):
+        world.rig.accept(order.client_id)
+        world.rig.end(order.client_id, OrderStatus.EXPIRED)
+    world.wait(1.0)
+    assert world.committed(parent) == 100
+    world.rig.fill(at_home.client_id, 50, at_home.price)
+    assert all(order.cancel_requested for order in world.waiting())
+    world.answer_all()
+    assert (parent.filled, parent.status) == (150, ParentStatus.FILLED)
+    assert {anomaly.kind for anomaly in world.books.anomalies} == {"fill_after_end", "parent_overfill"}
+
+
+def test_our_own_resting_order_is_not_traded_with() -> None:
+    world = World(listed(HOME), listed(BETA))
+    ours = world.rig.order(HOME, Side.SELL, 10, MIDDLE + 2)
+    assert ours is not None
+    parent = world.start(400)
+    legs = {leg.symbol: (leg.lots, leg.price) for leg in world.decisions(parent)[0].decision.legs}
+    assert legs == {HOME: (50, MIDDLE + 1), BETA: (150, MIDDLE + 3)}
+
+
+def test_answers_make_the_record_of_a_venue() -> None:
+    world = World(listed(HOME), listed(BETA))
+    world.start(100)
+    _, at_beta = world.waiting()
+    routes = world.rig.kernel.desk.routes
+    before = routes.venue("beta").reject_probability
+    world.rig.report(e.OrderSent(ts=world.rig.now, client_id=at_beta.client_id, stages={}))
+    world.rig.wait(0.4)
+    world.rig.report(e.OrderRejected(ts=world.rig.now, client_id=at_beta.client_id, code="-2010", message="no"))
+    assert routes.venue("beta").reject_probability > before
+    assert routes.venue("beta").latency_ns > routes.venue("paper").latency_ns
+    assert routes.cools_until("p-1", BETA) == world.rig.now + 500_000_000
+    assert routes.cools_until("p-1", HOME) == 0

@@ -239,6 +239,7 @@ class Parents:
             self._wind_up(parent, progress.why)
             return
         progress.observe(now)
+        self._trim(parent)
         if now < parent.start:
             progress.why = "not begun"
             progress.before_start()
@@ -261,6 +262,12 @@ class Parents:
             progress.why = parent.detail
         else:
             self._next(parent, algorithm, progress, quote, limits)
+
+    def _trim(self, parent: Parent) -> None:
+        """Take off what would be too much, when a venue filled an order that it had called over."""
+        if parent.filled + self.open_lots(parent) > parent.lots:
+            for client_id in list(parent.open):
+                self._desk.cancel(client_id, "another child was filled after its end")
 
     def _akin(self, symbol: str, other: str) -> bool:
         """True for two instruments of one pair."""

@@ -70,10 +70,7 @@ class RouteRecord:
 
     def venue(self, name: str) -> VenueRecord:
         """What is known of the venue."""
-        found = self._venues.get(name)
-        if found is None:
-            found = self._venues[name] = VenueRecord()
-        return found
+        return self._venues.get(name) or VenueRecord()
 
     def cools_until(self, parent_id: str, symbol: str) -> int:
         """Until when the parent leaves the instrument out, ns by our clock; 0 for not at all."""
@@ -85,10 +82,15 @@ class RouteRecord:
         if handler is not None:
             handler(self, event)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the journal determines, in plain types: equal for equal records."""
+        venues = {name: msgspec.to_builtins(record) for name, record in sorted(self._venues.items())}
+        return {"venues": venues, "asked": dict(sorted(self._asked.items())), "cooling": self._cooling}
+
     # -- inside
 
     def _of(self, order: Order) -> VenueRecord:
-        return self.venue(self._books.lines[order.symbol].venue)
+        return self._venues.setdefault(self._books.lines[order.symbol].venue, VenueRecord())
 
     def _cool(self, parent_id: str, symbol: str, ts: int) -> None:
         if parent_id in self._books.working:
