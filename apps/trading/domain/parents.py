@@ -154,9 +154,9 @@ def on_fill(books: Books, order: OrderState, fill: FillState, ts: int) -> None:
     instrument = books.instrument(order.symbol)
     parent.filled_quantity += fill.quantity
     parent.filled_notional += fill.notional
-    if fill.fee_asset == instrument.quote:
+    if fill.fee_asset == instrument.quote_key:
         parent.fees += fill.fee
-    elif fill.fee_asset == instrument.base:
+    elif fill.fee_asset == instrument.base_key:
         parent.fees += fill.fee * fill.price
     parent.touch(books.seq, ts)
     books.changed_parents[parent.parent_id] = None
