@@ -120,16 +120,23 @@ def pages_of(venue: str, rest: RestReader, symbol: str, length_ns: int) -> tuple
 
 
 async def newest(
-    venue: str, rest: RestReader, instrument: Instrument, length_ns: int, *, count: int, now: int
+    venue: str,
+    rest: RestReader,
+    instrument: Instrument,
+    length_ns: int,
+    *,
+    count: int,
+    now: int,
+    empty_pages: int = EMPTY_PAGES,
 ) -> list[Bar]:
     """At most ``count`` newest closed bars, oldest first. Raises RestError, and ValueError for what is no candle.
 
     Prices between two ticks, as OANDA's middle prices are, are rounded to the nearest.
     """
     page, most = pages_of(venue, rest, instrument.native, length_ns)
-    end = now - now % length_ns
+    end, most = now - now % length_ns, min(most, count)
     found: dict[int, Row] = {}
-    for _ in range(-(-count // most) + EMPTY_PAGES):
+    for _ in range(-(-count // most) + empty_pages):
         start = end - most * length_ns
         rows = [row for row in await page(start, end) if start <= row[0] < end]
         found |= {int(row[0]): row for row in rows}
