@@ -15,7 +15,7 @@ from hypothesis import settings as property_settings
 
 from tests.support.desk import Desk
 from tests.support.services import running_services
-from tests.support.stack import Stack
+from tests.support.stack import STRATEGIES, Stack
 from tests.support.truth import Checker
 
 property_settings.register_profile("repeatable", derandomize=True, print_blob=True)
@@ -68,7 +68,8 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     It is outside pytest's own folder, which other users, such as PostgreSQL's, cannot enter. After a failure it stays
     for whoever looks for the cause.
     """
-    stack = Stack(Path(tempfile.mkdtemp(prefix="gekko-stack-")), extra={"GEKKO_MARKET": "synthetic"})
+    extra = {"GEKKO_MARKET": "synthetic", "GEKKO_STRATEGIES": str(STRATEGIES)}
+    stack = Stack(Path(tempfile.mkdtemp(prefix="gekko-stack-")), extra=extra)
     try:
         stack.start()
         yield stack

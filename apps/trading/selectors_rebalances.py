@@ -5,10 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.trading.models import Balance, Instrument, Order, Position, RebalanceRun, RebalanceState
+from apps.core.errors import NotFound
+from apps.trading.models import (
+    Balance,
+    Instrument,
+    Order,
+    Position,
+    RebalanceRun,
+    RebalanceSchedule,
+    RebalanceState,
+)
 from apps.trading.services.books import engine_instrument
 from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.vocabulary import OPEN_STATUSES
@@ -26,15 +36,29 @@ class Held(NamedTuple):
 
 
 def rebalances(venue: str | None = None) -> QuerySet[RebalanceRun]:
-    """Runs, newest first."""
-    found = RebalanceRun.objects.all() if venue is None else RebalanceRun.objects.filter(venue_id=venue)
+    """Runs with what became of them, newest first."""
+    every = RebalanceRun.objects.select_related("execution").prefetch_related("execution__legs__parent")
+    found = every if venue is None else every.filter(venue_id=venue)
     return found.order_by("-requested_at", "-id")
+
+
+def get_run(run_id: UUID | str) -> RebalanceRun:
+    """One run with its execution; NotFound."""
+    run = rebalances().filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"there is no rebalance {run_id}")
+    return run
+
+
+def schedules() -> QuerySet[RebalanceSchedule]:
+    """Standing policies, newest first."""
+    return RebalanceSchedule.objects.order_by("-set_at", "-id")
 
 
 def last_done(venue: str) -> datetime | None:
     """When a rebalance of ``venue`` last found a book with trades; None before."""
-    done = rebalances(venue).filter(state=RebalanceState.DONE).exclude(outcome__trades=[])
-    return done.values_list("finished_at", flat=True).first()
+    done = RebalanceRun.objects.filter(venue_id=venue, state=RebalanceState.DONE).exclude(outcome__trades=[])
+    return done.order_by("-requested_at", "-id").values_list("finished_at", flat=True).first()
 
 
 def holdings(venue: str, symbols: tuple[str, ...]) -> list[Held]:
@@ -51,9 +75,14 @@ def holdings(venue: str, symbols: tuple[str, ...]) -> list[Held]:
     return found
 
 
+def total_cash(venue: str, quote: str) -> Decimal:
+    """Balance of the quote asset; 0 before there is one."""
+    return Balance.objects.filter(venue_id=venue, asset=quote).values_list("total", flat=True).first() or Decimal(0)
+
+
 def free_cash(venue: str, quote: str) -> Decimal:
     """Balance of the quote asset less what open buys may still take of it."""
-    total = Balance.objects.filter(venue_id=venue, asset=quote).values_list("total", flat=True).first() or Decimal(0)
+    total = total_cash(venue, quote)
     fees = dict(Instrument.objects.filter(venue_id=venue).values_list("symbol", "taker_fee"))
     working = Order.objects.filter(venue_id=venue, side="BUY", status__in=[status.value for status in OPEN_STATUSES])
     for order in working:

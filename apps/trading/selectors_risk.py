@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.core.errors import NotFound
 from apps.policies.selectors import active_limits
@@ -56,9 +56,9 @@ def basis(venue: str) -> tuple[Inputs, Settings]:
 
 
 def cash_of(venue: str, quote: str) -> Decimal:
-    """Balance of the quote asset; 0 before the first session."""
-    row = Balance.objects.filter(venue_id=venue, asset=quote).first()
-    return Decimal(0) if row is None else row.total
+    """Balance of the quote asset, at all execution venues of the account together; 0 before the first session."""
+    held = Q(asset=quote) | Q(asset__startswith=f"{quote}@")
+    return sum(Balance.objects.filter(held, venue_id=venue).values_list("total", flat=True), Decimal(0))
 
 
 def var_snapshot(venue: str) -> VarSnapshot | None:

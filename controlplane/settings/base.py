@@ -179,7 +179,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "deployments-audit": {"task": "gekko.deployments.audit_overdue", "schedule": 10.0, "options": {"expires": 10}},
     "risk-report": {"task": "gekko.risk.report", "schedule": 60.0, "options": {"expires": 60}},
     "backtests-resend": {"task": "gekko.trading.resend_backtests", "schedule": 15.0, "options": {"expires": 15}},
-    "rebalances-look-after": {"task": "gekko.portfolio.look_after", "schedule": 15.0, "options": {"expires": 15}},
+    "rebalances-look-after": {"task": "gekko.portfolio.look_after", "schedule": 5.0, "options": {"expires": 5}},
     "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

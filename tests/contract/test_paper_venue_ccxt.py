@@ -103,6 +103,6 @@ async def test_public_and_private_streams_are_watched(tmp_path) -> None:
 
 
 def test_only_a_server_can_be_rewired_to() -> None:
-    for url in ("127.0.0.1:18010", "ftp://127.0.0.1", "http://127.0.0.1:18010/path"):
+    for url in ("127.0.0.1:18010", "ftp://127.0.0.1", "http://127.0.0.1:18010/?path"):
         with pytest.raises(ValueError, match="expected a server"):
             rewire(ccxt.pro.binanceus(), url)

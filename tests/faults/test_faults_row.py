@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.desk import Desk
-from tests.support.stack import Stack
+from tests.support.stack import Stack, eventually
 from tests.support.truth import Checker
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
@@ -27,6 +27,7 @@ VENUE = (
     {"drop_websockets": True},
     {"reject_orders": 1},
 )
+ALGORITHMS = {"adaptive", "buckets", "iceberg", "pov", "twap", "vwap"}
 
 
 def kill(stack: Stack, chance: random.Random) -> str:
@@ -57,8 +58,13 @@ def misbehave(stack: Stack, chance: random.Random) -> str:
 FAULTS: tuple[Callable[[Stack, random.Random], str], ...] = (kill, pause, misbehave)
 
 
+def worked(checker: Checker) -> set[str]:
+    """Algorithms of the parents that have done something."""
+    return {parent.algorithm for parent in checker.books().parents.values() if parent.filled}
+
+
 def test_a_row_of_random_faults(trading: Stack, desk: Desk, checker: Checker) -> None:
-    """``GEKKO_FAULTS`` many, 8 by default; ``GEKKO_FAULT_SEED`` chooses another row."""
+    """``GEKKO_FAULTS`` many, 8 by default, in the lives of parents; ``GEKKO_FAULT_SEED`` chooses another row."""
     count = int(os.environ.get("GEKKO_FAULTS") or 8)
     seed = int(os.environ.get("GEKKO_FAULT_SEED") or 19706)
     chance, done = random.Random(seed), []
@@ -70,6 +76,7 @@ def test_a_row_of_random_faults(trading: Stack, desk: Desk, checker: Checker) ->
             desk.wait_for_orders(1, f"after {done[-10:]} (seed {seed})", 120)
             checker.nothing_lost()
     desk.wait_for_orders(3, f"after {done} (seed {seed})", 120)
+    eventually(lambda: worked(checker) >= ALGORITHMS, "every algorithm has worked", 60)
     desk.halt(f"look at the books after {count} faults")
     desk.wait_observed("HALTED", 60)
     checker.exact()

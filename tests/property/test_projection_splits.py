@@ -16,9 +16,11 @@ from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.trading import models, services
 from tests.factories import journal
+from tests.property.test_books_venues import journals as venue_journals
+from workers.engine import events as ev
 from workers.engine.accounting.books import replay
 from workers.engine.events import Record
-from workers.engine.instruments import from_atoms, from_money
+from workers.engine.instruments import at_venue, from_atoms, from_money
 
 CTX = service_context("projector", clock=FrozenClock())
 TABLES: tuple[Any, ...] = (
@@ -71,6 +73,29 @@ def test_any_split_with_repeats_makes_the_same_rows(seed: int, orders: int, cuts
         batches.append(whole[max(0, start - overlap) : start + size])
         start += size
     assert projected(batches) == projected([whole])
+
+
+@pytest.mark.django_db
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=venue_journals(), cut=st.integers(1, 40))
+def test_rows_of_an_account_at_several_venues_equal_the_engines_books(events: list[ev.JournalEvent], cut: int) -> None:
+    books, records = replay(events), journal.records(events)
+    with transaction.atomic():
+        for part in (records[:cut], records[cut:]):
+            services.project(CTX, worker="w", records=part)
+        for line in books.lines.values():
+            row = models.Position.objects.filter(symbol=line.symbol).first()
+            made = (row.quantity, row.cost, row.realised, row.fees) if row else (Decimal(0),) * 4
+            moneys = (from_money(amount) for amount in (line.cost, line.realised, line.fees))
+            assert made == (from_atoms(line.position), *moneys)
+        rows = dict(models.Balance.objects.values_list("asset", "total"))
+        cash = {at_venue("USDT", venue, books.venue): from_money(held) for venue, held in books.cash_at.items()}
+        for asset, total in books.balances().items():
+            assert rows.get(asset, Decimal(0)) == cash.get(asset, from_atoms(total))
+        posted = models.LedgerPosting.objects.filter(account="cash").values_list("asset", "value")
+        for asset, held in cash.items():
+            assert sum((value for key, value in posted if key == asset), Decimal(0)) == held
+        transaction.set_rollback(True)
 
 
 @pytest.mark.django_db

@@ -40,6 +40,27 @@ def test_exposures_add_up(held: list[tuple[Decimal, Decimal]]) -> None:
         assert abs(found.instruments[spread.largest]) == max(map(abs, found.instruments.values()))
 
 
+def test_the_same_asset_at_two_venues_is_one_concentration_and_each_venue_may_go_out() -> None:
+    abroad = msgspec.structs.replace(holding("BTCUSDT@beta", "-1", "100"), venue="beta", base="BTC")
+    held = [holding("BTCUSDT", "3", "100"), abroad, holding("ETHUSDT", "1", "200")]
+    found = exposure(held, {}, "USDT")
+    assert found.venues == {"paper": 500, "beta": 100}
+    assert (found.concentration.largest, found.concentration.largest_share) == ("BTCUSDT", Decimal("0.5"))
+    assert (found.base_concentration.largest_share, found.base_concentration.herfindahl) == (
+        Decimal("0.5"),
+        Decimal("0.5"),
+    )
+    made = inputs()
+    away = msgspec.structs.replace(made.holdings[1], venue="beta")
+    report = assess(msgspec.structs.replace(made, holdings=(made.holdings[0], away)), Settings())
+    outages = {row["name"]: row["positions"] for row in report["stress"] if row["kind"] == "outage"}
+    assert {name: list(parts) for name, parts in outages.items()} == {
+        "paper is out for 4 h": ["BTCUSDT"],
+        "beta is out for 4 h": ["ETHUSDT"],
+    }
+    assert all(float(loss) < 0 for parts in outages.values() for loss in parts.values())
+
+
 def test_what_cannot_be_added_up_is_refused() -> None:
     euro = msgspec.structs.replace(holding("BTCUSDT", "1", "10"), quote="EUR")
     with pytest.raises(ExposureError, match=r"prices in USDT, was EUR \(paper:BTCUSDT\)"):

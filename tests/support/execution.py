@@ -22,9 +22,10 @@ from workers.engine.accounting.books import Books, replay
 from workers.engine.events import Forecast, JournalEvent
 from workers.engine.instruments import atoms
 from workers.engine.risk.limits import limits_digest
-from workers.live.execution.config import LoopConfig
+from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.control import Control, Desired
 from workers.live.execution.loop import TradingLoop
+from workers.live.execution.names import Names
 from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.server import application
 
@@ -185,6 +186,10 @@ class Desk:
             self._tasks[0].result()
         self._tasks.append(asyncio.create_task(self._poll()))
 
+    def end_run(self) -> None:
+        """Want no run any more."""
+        self.wanted = msgspec.structs.replace(self.wanted, runs=[])
+
     async def _poll(self) -> None:
         while True:
             await self.control.take(msgspec.structs.replace(self.wanted, looked=time.monotonic_ns()))
@@ -224,14 +229,21 @@ def journalled(folder: Path) -> list[JournalEvent]:
     return [record.event for record in read(folder)]
 
 
-async def assert_books_agree(desk: Desk, venue: PaperVenue) -> None:
-    """Ours, the venue's, and those replayed from the journal are the same to the last atom."""
+def at_beta(venue: PaperVenue, name: str = "beta", **changes: Any) -> VenueAccess:
+    """A further venue of the account."""
+    given = {"symbols": ("BTCUSDT",), "api_key": "paper-key", "api_secret": "paper-secret", **changes}
+    return VenueAccess(name=name, url=venue.url, **given)
+
+
+async def assert_books_agree(desk: Desk, venue: PaperVenue, name: str = "") -> None:
+    """Ours at the venue called ``name`` (home for ""), its own, and those replayed from the journal are the same."""
     truth = await venue.truth()
-    theirs = {row["asset"]: atoms(row["free"], "") + atoms(row["locked"], "") for row in truth["balances"]}
-    ours = desk.books.balances()
-    assert ours == {**dict.fromkeys(ours, 0), **theirs}
-    known = {(row["symbol"], int(row["id"])) for row in truth["trades"]}
-    assert desk.books.trades == known
+    names = Names(name or "paper", "paper")
+    theirs = {names.key(row["asset"]): atoms(row["free"], "") + atoms(row["locked"], "") for row in truth["balances"]}
+    ours = desk.books.balances(name)
+    assert ours == {**dict.fromkeys(ours, 0), **{asset: total for asset, total in theirs.items() if total}}
+    known = {(names.key(row["symbol"]), int(row["id"])) for row in truth["trades"]}
+    assert {trade for trade in desk.books.trades if names.owns(trade[0])} == known
     client_ids = [row["clientOrderId"] for row in truth["orders"]]
     assert len(client_ids) == len(set(client_ids))
     assert set(client_ids) <= set(desk.books.orders)

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 # The first ports are below those that the kernel gives to outgoing connections.
 FIRST_PORT, LAST_PORT, PORTS = 21_000, 30_000, 10
+STRATEGIES = Path(__file__).parent / "strategies"
+"""Strategies for tests alone."""
 METRICS = ("control", "gpu", "execution", "projector", "relay")
 
 

@@ -85,31 +85,68 @@ def events(folder: Path) -> list[JournalEvent]:
     return [record.event for record in journal.read(folder)]
 
 
+class JournalView:
+    """The books that follow from a journal, taken event by event."""
+
+    def __init__(self) -> None:
+        self.view = View("journal")
+        self.books = Books()
+        self.decided: dict[str, int] = {}
+        """When each order was decided, ns by our clock."""
+        self.children: dict[str, list[str]] = {}
+        """Client ids of the children by parent, in the order of their numbers."""
+        self._sent: set[str] = set()
+
+    def take(self, told: Iterable[JournalEvent]) -> None:
+        """Go on with the next events."""
+        for event in told:
+            self._take(event)
+        self.view.balances = {asset: from_atoms(atoms) for asset, atoms in self.books.balances().items()}
+
+    def _take(self, event: JournalEvent) -> None:
+        books, client_id = self.books, str(getattr(event, "client_id", ""))
+        books.apply(event)
+        if type(event) is OrderIntended:
+            if client_id in self.decided:
+                self.view.twice.append(client_id)
+            self.decided[client_id] = event.ts
+            if event.parent_id:
+                self._child(event)
+        elif type(event) is OrderSent:
+            if client_id in self._sent:
+                self.view.twice.append(f"{client_id} sent")
+            self._sent.add(client_id)
+        elif type(event) is OrderFilled:
+            self._trade(event)
+        if (order := books.orders.get(client_id)) is not None:
+            filled = books.lines[order.symbol].instrument.quantity(order.filled)
+            self.view.orders[client_id] = Standing(filled, order.open, at_venue=bool(order.venue_order_id))
+
+    def _child(self, event: OrderIntended) -> None:
+        children = self.children.setdefault(event.parent_id, [])
+        children.append(event.client_id)
+        if event.child != len(children):
+            self.view.twice.append(f"number {event.child} of parent {event.parent_id}")
+
+    def _trade(self, event: OrderFilled) -> None:
+        instrument, key = self.books.lines[event.symbol].instrument, (event.symbol, event.trade_id)
+        if key in self.view.trades:
+            self.view.twice.append(f"trade {key}")
+        self.view.trades[key] = Trade(
+            event.client_id,
+            event.side > 0,
+            instrument.quantity(event.lots),
+            instrument.price(event.price),
+            from_atoms(event.fee),
+            event.fee_asset,
+        )
+
+
 def of_journal(told: Iterable[JournalEvent]) -> View:
     """The books that follow from the journal."""
-    told, books = list(told), Books()
-    view = View("journal", twice=_twice(event.client_id for event in told if type(event) is OrderIntended))
-    view.twice += [f"{name} sent" for name in _twice(e.client_id for e in told if type(e) is OrderSent)]
-    for event in told:
-        books.apply(event)
-        if type(event) is OrderFilled:
-            instrument = books.lines[event.symbol].instrument
-            key = (event.symbol, event.trade_id)
-            if key in view.trades:
-                view.twice.append(f"trade {key}")
-            view.trades[key] = Trade(
-                event.client_id,
-                event.side > 0,
-                instrument.quantity(event.lots),
-                instrument.price(event.price),
-                from_atoms(event.fee),
-                event.fee_asset,
-            )
-    for order in books.orders.values():
-        filled = books.lines[order.symbol].instrument.quantity(order.filled)
-        view.orders[order.client_id] = Standing(filled, order.open, at_venue=bool(order.venue_order_id))
-    view.balances = {asset: from_atoms(atoms) for asset, atoms in books.balances().items()}
-    return view
+    journalled = JournalView()
+    journalled.take(told)
+    return journalled.view
 
 
 def of_records(desk: Desk) -> View:
@@ -163,6 +200,27 @@ def invents(ours: View, venue: View) -> list[str]:
     return problems
 
 
+def astray(ours: JournalView, venue: View) -> list[str]:
+    """Parents whose children, by the venue's word, do more than they were asked for, or outlive them."""
+    problems, books, nothing = [], ours.books, Standing(Decimal(0), open=False, at_venue=False)
+    for parent_id, children in ours.children.items():
+        parent = books.parents[parent_id]
+        quantity = books.lines[parent.symbol].instrument.quantity
+        standings = {child: venue.orders.get(child, nothing) for child in children}
+        done = sum((standing.filled for standing in standings.values()), Decimal(0))
+        still = sum(
+            (quantity(books.orders[child].lots) - one.filled for child, one in standings.items() if one.open),
+            Decimal(0),
+        )
+        if done != quantity(parent.filled):
+            problems.append(f"parent {parent_id} has {quantity(parent.filled)}, its children at the venue {done}")
+        if done + still > quantity(parent.lots):
+            problems.append(f"parent {parent_id} of {quantity(parent.lots)} has {done} and {still} open at the venue")
+        if still and not parent.status.is_live:
+            problems.append(f"parent {parent_id} is {parent.status.value} and has {still} open at the venue: an orphan")
+    return problems
+
+
 def differences(ours: View, venue: View) -> list[str]:
     """Everything in which two quiet views differ."""
     problems = lacks(ours, venue) + invents(ours, venue)
@@ -198,6 +256,25 @@ class Checker:
     def folder(self) -> Path:
         return self.stack.state / "journal"
 
+    def books(self) -> Books:
+        """What follows from the journal as it is now."""
+        journalled = JournalView()
+        journalled.take(events(self.folder))
+        return journalled.books
+
+    def parents(self) -> list[str]:
+        """In what the records of parents differ from the journal's."""
+        rows, books = {row["parent_id"]: row for row in self.desk.rows("parents/")}, self.books()
+        problems = [f"records lack parent {parent_id}" for parent_id in books.parents.keys() - rows.keys()]
+        for parent_id in books.parents.keys() & rows.keys():
+            parent, row = books.parents[parent_id], rows[parent_id]
+            filled = books.lines[parent.symbol].instrument.quantity(parent.filled)
+            ours = (parent.status.value, filled, parent.children)
+            theirs = (row["status"], Decimal(row["filled_quantity"]), row["children"])
+            if ours != theirs:
+                problems.append(f"parent {parent_id} is {ours} in the journal, {theirs} in the records")
+        return problems
+
     def nothing_lost(self, seconds: float = 60) -> None:
         """While trading goes on: all that the venue did by now gets into journal and records, and no more than that."""
         begun = eventually(self.stack.truth, "the venue answers", seconds)
@@ -222,9 +299,11 @@ class Checker:
 
         def same() -> bool:
             venue = of_venue(self.stack.truth())
-            told = events(self.folder)
-            views = [of_journal(told), of_records(self.desk)]
+            journalled = JournalView()
+            journalled.take(events(self.folder))
+            views = [journalled.view, of_records(self.desk)]
             problems = [problem for view in views for problem in differences(view, venue)]
+            problems += astray(journalled, venue) + self.parents()
             if problems:
                 raise ValueError("; ".join(problems[:8]))
             return True

@@ -11,6 +11,7 @@ from workers.adapters.binance.market_client import FrameTimes
 from workers.engine.events import FeedStatus, MarketEvent
 from workers.engine.vocabulary import FeedState
 from workers.live.execution.feed import Feed
+from workers.live.execution.names import Names
 
 SECOND_NS = 1_000_000_000
 
@@ -28,6 +29,7 @@ async def test_another_interval_is_no_other_session() -> None:
     told: list[MarketEvent] = []
     feed = Feed(
         {"BTCUSDT": BTC},
+        names=Names("paper", "paper"),
         follow=nothing,
         interval_ns=SECOND_NS,
         on_market=lambda event, _now, _cause: told.append(event),

@@ -122,9 +122,24 @@ async def test_duplicate_reports_and_broken_connections_happen_on_command(tmp_pa
             await venue.order(newClientOrderId="twice")
             got = await collect(socket, lambda m: any(x["e"] == "outboundAccountPosition" for x in m))
             assert [x["c"] for x in got if x["e"] == "executionReport"] == ["twice", "twice"]
+            await venue.fault(reorder_reports=1)
+            await venue.order(newClientOrderId="early")
+            await venue.order(newClientOrderId="late")
+            got = await collect(socket, lambda m: sum(x["e"] == "outboundAccountPosition" for x in m) == 2)
+            assert [x["c"] for x in got if x["e"] == "executionReport"] == ["late", "early"]
             await venue.fault(drop_websockets=True)
             message = await asyncio.wait_for(socket.receive(), 5)
             assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
+
+
+async def test_a_price_that_is_far_off_for_a_moment(tmp_path) -> None:
+    async with running(tmp_path) as venue, venue.socket("/ws/btcusdt@bookTicker") as socket:
+        usual = float((await socket.receive_json())["b"])
+        left = await venue.fault(spike_frames=8, spike_bps=1500)
+        assert (left["spike_frames"], left["spike_bps"]) == (8, 1500)
+        got = await collect(socket, lambda m: bool(m) and float(m[-1]["b"]) > usual * 1.1)
+        assert float(got[-1]["a"]) > float(got[-1]["b"])
+        await collect(socket, lambda m: bool(m) and float(m[-1]["b"]) < usual * 1.1)
 
 
 async def test_a_new_pass_is_a_break_with_nothing_to_trade_and_then_another_session(tmp_path) -> None:

@@ -23,7 +23,9 @@ from workers.engine.events import (
 )
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 from workers.live.execution import reconcile
+from workers.live.execution.names import Names
 from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.venue_books import VenueBooks
 
 SECOND_NS = 1_000_000_000
 OURS = "gk1-0123456789ab-1-1"
@@ -84,7 +86,7 @@ class Scene:
         self.events.clear()
         self.reconciler = Reconciler(
             venue=self.venue,
-            books=self.books,
+            books=VenueBooks(self.books, Names("paper", "paper")),
             report=self.report,
             in_flight=lambda _client_id: False,
             clock=self.tick,
@@ -342,7 +344,7 @@ async def test_books_that_move_while_they_are_compared_give_no_verdict(monkeypat
     real = scene.venue.balances
 
     async def balances() -> dict[str, int]:
-        scene.books.fills += 1
+        scene.books.other["BNB"] = scene.books.other.get("BNB", 0) + 1
         await asyncio.sleep(0)
         return await real()
 

@@ -10,6 +10,7 @@ reported ahead of a fill. Fills are reported once, by number; the books count ea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -55,9 +56,15 @@ class AccountPoller:
         self._backoff = backoff
         self._interval_s = interval_s
         self._seen = SeenTrades(venue.name)
+        self._again = asyncio.Event()
         self._orders: dict[str, str] = {}
         """The venue's order id to ours."""
         self.connected = False
+
+    def restart(self) -> None:
+        """Ask at once, and tell every fill again that the venue lists: somebody found that one was not told."""
+        self._seen = SeenTrades(self._venue.name)
+        self._again.set()
 
     async def run(self) -> None:
         """Poll until cancelled. Raises what a handler raised."""
@@ -74,7 +81,9 @@ class AccountPoller:
             if not self.connected:
                 self.connected = True
                 self._on_state(True, "connected")
-            await asyncio.sleep(self._interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._again.wait(), self._interval_s)
+            self._again.clear()
 
     async def _lost(self, detail: str) -> None:
         if self.connected:

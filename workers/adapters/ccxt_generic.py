@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import ccxt.async_support as ccxt
@@ -49,6 +49,7 @@ from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 MS: Final = 1_000_000
 DAY_MS: Final = 86_400_000
 PAGE: Final = 100
+LEVELS: Final = 20
 MIN_LEFT_NS: Final = 50 * MS
 ATOM: Final = Decimal("1E-8")
 STATUSES: Final = {
@@ -60,8 +61,42 @@ STATUSES: Final = {
     "rejected": OrderStatus.REJECTED,
 }
 
+TRADING: Final = (
+    "createOrder",
+    "cancelOrder",
+    "fetchOrder",
+    "fetchOpenOrders",
+    "fetchMyTrades",
+    "fetchBalance",
+    "fetchOrderBook",
+    "fetchTrades",
+)
+"""What ccxt must be able to do at a venue before an account is traded there."""
+HISTORY: Final = "fetchOHLCV"
+
 _guarded: ContextVar[str] = ContextVar("guarded", default="")
 """Client id that the next POST of this task must carry."""
+
+
+class PublicTrade(NamedTuple):
+    """One trade of the market; price and quantity as texts."""
+
+    number: int
+    ts_event: int
+    price: str
+    quantity: str
+    aggressor: Side
+
+
+class Candle(NamedTuple):
+    """One candle; ``start`` in ns."""
+
+    start: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
 
 
 class ClientIdDropped(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no types
@@ -116,11 +151,17 @@ class GenericVenue:
         url: str | None = None,
         timeout_s: float = 5.0,
         client_id_param: str = "",
+        name: str = "",
+        rules: VenueRules | None = None,
     ) -> None:
-        """``credentials`` as ccxt names them; ``url`` of another server; ``client_id_param`` overrides the rules'."""
-        self.name = code
+        """``credentials`` as ccxt names them; ``url`` of another server; ``client_id_param`` overrides the rules'.
+
+        ``name`` is what we call the venue, its ``code`` where none is given.
+        """
+        self.code = code
+        self.name = name or code
         self.instruments: dict[str, Instrument] = {}
-        self._rules = rules_of(code)
+        self._rules = rules or rules_of(code)
         self._param = client_id_param or self._rules.client_id.ccxt_param
         self._credentials = credentials
         self._clock = clock
@@ -137,11 +178,26 @@ class GenericVenue:
         """What is known of the venue: little, where it is not listed."""
         return self._rules
 
+    def lacks(self) -> list[str]:
+        """What an account cannot be traded without and is not there, in words: methods of ccxt, or credentials.
+
+        ValueError for a venue that ccxt does not know.
+        """
+        made = exchange(self.code, dict(self._credentials))
+        missing = [f"{method} in ccxt" for method in TRADING if not made.has.get(method)]
+        needed = [name for name, wanted in made.requiredCredentials.items() if wanted and not getattr(made, name, "")]
+        return missing + [f"the credential {name}" for name in needed]
+
+    @property
+    def has_history(self) -> bool:
+        """True where ccxt can ask for candles."""
+        return bool(self._api.has.get(HISTORY))
+
     async def open(self) -> None:
         """Make the connection pool; nothing is sent yet. ValueError for a venue that ccxt does not know."""
         self._session = traced_session()
         timeout = int(self._timeout_s * 1000)
-        made = exchange(self.name, {**self._credentials, "session": self._session, "timeout": timeout})
+        made = exchange(self.code, {**self._credentials, "session": self._session, "timeout": timeout})
         self._api: Any = rewire(made, self._url) if self._url else made
 
     async def close(self) -> None:
@@ -329,7 +385,7 @@ class GenericVenue:
         name, fee = str(entry["id"]), entry.get("fee") or {}
         asset = str(fee.get("currency") or instrument.quote)
         return VenueTrade(
-            trade_id=int(name) if name.isdigit() and len(name) < 19 else fill_number(name, at),
+            trade_id=_number(name, at),
             venue_order_id=str(entry["order"]),
             symbol=symbol,
             side=Side[entry["side"].upper()],
@@ -341,6 +397,41 @@ class GenericVenue:
             ts_event=at,
         )
 
+    # -- market
+
+    @readable
+    async def quote(self, symbol: str) -> tuple[tuple[str, str], tuple[str, str]] | None:
+        """Best bid and ask, each price and quantity as texts; None while a side is empty."""
+        book = await self._ask("fetch_order_book", self._pairs[symbol], LEVELS)
+        # ccxt sorts the texts as texts: 99.9 above 100.1. So the best price is looked for here.
+        sides = [[(str(level[0]), str(level[1])) for level in book[side]] for side in ("bids", "asks")]
+        if not all(sides):
+            return None
+        return max(sides[0], key=lambda one: Decimal(one[0])), min(sides[1], key=lambda one: Decimal(one[0]))
+
+    @readable
+    async def public_trades(self, symbol: str) -> list[PublicTrade]:
+        """The newest trades of the market."""
+        found = await self._ask("fetch_trades", self._pairs[symbol], None, PAGE)
+        return [
+            PublicTrade(
+                _number(str(one["id"]), at), at, str(one["price"]), str(one["amount"]), Side[one["side"].upper()]
+            )
+            for one in found
+            if (at := int(one["timestamp"]) * MS)
+        ]
+
+    @readable
+    async def candles(self, symbol: str, interval: str, count: int) -> list[Candle]:
+        """At most ``count`` newest candles, oldest first, the open one last; texts."""
+        rows = await self._ask("fetch_ohlcv", self._pairs[symbol], interval, None, count)
+        return [Candle(int(row[0]) * MS, *(Decimal(str(value)) for value in row[1:6])) for row in rows]
+
+    @property
+    def intervals(self) -> dict[str, str]:
+        """ccxt's names of the candles that the venue has."""
+        return dict(self._api.timeframes or {})
+
     @readable
     async def balances(self) -> dict[str, int]:
         """Free plus used, in atoms, of every asset that the account holds or our instruments name."""
@@ -348,3 +439,8 @@ class GenericVenue:
         named = {asset for one in self.instruments.values() for asset in (one.base, one.quote)}
         held = {asset: atoms(Decimal(str(total or 0)).quantize(ATOM), asset) for asset, total in totals.items()}
         return {asset: held.get(asset, 0) for asset in sorted(held.keys() | named) if held.get(asset) or asset in named}
+
+
+def _number(name: str, at: int) -> int:
+    """A venue's own number of a trade, or one made of its name."""
+    return int(name) if name.isdigit() and len(name) < 19 else fill_number(name, at)

@@ -217,6 +217,8 @@ class CcxtVenue:
             params["price"] = f"{instrument.price(intent.price):f}"
         if intent.order_type is OrderType.LIMIT:
             params["timeInForce"] = wire_tif(intent.tif).value
+        if intent.min_lots:
+            params["minQty"] = f"{instrument.quantity(intent.min_lots):f}"
         return self._signed(**params)
 
     def _not_sent(self, intent: OrderIntended, detail: str) -> OrderNotSent:

@@ -19,7 +19,7 @@ from workers.adapters.coinbase.subscription import AdvancedTradeSubscription, Ex
 from workers.adapters.frame_errors import FrameError
 from workers.adapters.oanda.messages import Instruments as OandaInstruments
 from workers.adapters.oanda.messages import instrument_of
-from workers.adapters.oanda.stream import OandaStream
+from workers.adapters.oanda.stream import OandaStream, price_fetch
 from workers.adapters.poll_fetch import fetch_of
 from workers.adapters.polling import Poller
 from workers.adapters.rest_reader import RestError, RestReader
@@ -116,6 +116,8 @@ class Handlers(NamedTuple):
     on_refused: Callable[[FrameError], None]
     tee: Tee | None = None
     clock_ns: Callable[[], int] = time.time_ns
+    interval_ns: int = 0
+    """Length of the bars that are wanted of a venue whose trades are not public; 0 wants none."""
 
 
 def open_feed(
@@ -132,18 +134,29 @@ def open_feed(
     With ``poll_after_s`` best prices and trades are asked for by REST once the stream was away for so long (see
     ``polling``); 0 asks never.
     """
-    if venue == "oanda":
-        return _prices(instruments, where, handlers, access)
     rules = rules_of(venue)
     rest, fallback = None, None
     if poll_after_s:
-        rest = RestReader(where.rest, weight_limit=rules.rate.limit // 2, window_s=rules.rate.window_s)
+        rest = rest_of(rules, where, access)
         symbols = [one.symbol for one in instruments]
-        fetch = fetch_of(venue, rest, instruments, handlers.clock_ns)
+        if venue == "oanda":
+            fetch = price_fetch(rest, access.account, instruments, handlers.clock_ns)
+        else:
+            fetch = fetch_of(venue, rest, instruments, handlers.clock_ns)
         fallback = Poller(symbols, fetch, venue=venue, after_s=poll_after_s)
+    if venue == "oanda":
+        stream = _prices(instruments, where, handlers, access, fallback)
+        return Feed(_with(rest, stream.run), stream.stats, where.stream)
     make = _binance if venue in BINANCE_LIKE else _streamed
     client = make(rules, instruments, where, handlers, fallback)
     return Feed(_with(rest, client.run), client.stats, where.stream)
+
+
+def rest_of(rules: VenueRules, where: Endpoints, access: Access = PUBLIC) -> RestReader:
+    """A reader of the venue's market data; half of its request budget stays for orders."""
+    headers = {"Authorization": f"Bearer {access.token}"} if access.token else None
+    rate = rules.rate
+    return RestReader(where.rest, weight_limit=max(rate.limit // 2, 1), window_s=rate.window_s, headers=headers)
 
 
 def _binance(
@@ -193,8 +206,14 @@ def _streamed(
     )
 
 
-def _prices(instruments: Sequence[Instrument], where: Endpoints, handlers: Handlers, access: Access) -> Feed:
-    stream = OandaStream(
+def _prices(
+    instruments: Sequence[Instrument],
+    where: Endpoints,
+    handlers: Handlers,
+    access: Access,
+    fallback: Poller | None,
+) -> OandaStream:
+    return OandaStream(
         access.token,
         access.account,
         instruments,
@@ -202,9 +221,9 @@ def _prices(instruments: Sequence[Instrument], where: Endpoints, handlers: Handl
         on_event=handlers.on_event,
         on_refused=handlers.on_refused,
         tee=handlers.tee,
+        fallback=fallback,
         clock_ns=handlers.clock_ns,
     )
-    return Feed(stream.run, stream.stats, where.stream)
 
 
 def _with(rest: RestReader | None, run: Run) -> Run:

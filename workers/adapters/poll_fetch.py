@@ -71,7 +71,7 @@ class ExchangeBook(msgspec.Struct):
     asks: list[tuple[str, str, int]]
 
 
-class _Market:
+class PolledMarket:
     """Grids of one instrument, and its events."""
 
     def __init__(self, instrument: Instrument) -> None:
@@ -108,7 +108,7 @@ class _Market:
 
 def fetch_of(venue: str, rest: RestReader, instruments: Iterable[Instrument], clock: Clock = time.time_ns) -> Fetch:
     """How ``venue`` is polled; ValueError for one that cannot be."""
-    markets = {one.symbol: _Market(one) for one in instruments}
+    markets = {one.symbol: PolledMarket(one) for one in instruments}
     ask = {"coinbase": _advanced, "coinbaseexchange": _exchange, "paper": _binance, "binanceus": _binance}.get(venue)
     if ask is None:
         raise ValueError(f"expected a venue that can be polled, was {venue!r}")
@@ -126,7 +126,7 @@ def fetch_of(venue: str, rest: RestReader, instruments: Iterable[Instrument], cl
     return fetch
 
 
-async def _binance(rest: RestReader, market: _Market, clock: Clock) -> list[MarketEvent]:
+async def _binance(rest: RestReader, market: PolledMarket, clock: Clock) -> list[MarketEvent]:
     name: Mapping[str, str] = {"symbol": market.symbol}
     quote = msgspec.json.decode(await rest.get("/api/v3/ticker/bookTicker", dict(name), 2), type=BinanceQuote)
     top = market.top((quote.bid, quote.bid_size), (quote.ask, quote.ask_size), clock())
@@ -148,7 +148,7 @@ async def _binance(rest: RestReader, market: _Market, clock: Clock) -> list[Mark
     ]
 
 
-async def _advanced(rest: RestReader, market: _Market, clock: Clock) -> list[MarketEvent]:
+async def _advanced(rest: RestReader, market: PolledMarket, clock: Clock) -> list[MarketEvent]:
     base = "/api/v3/brokerage/market"
     raw = await rest.get(f"{base}/product_book", {"product_id": market.symbol, "limit": "1"})
     book = msgspec.json.decode(raw, type=AdvancedBook).pricebook
@@ -158,7 +158,7 @@ async def _advanced(rest: RestReader, market: _Market, clock: Clock) -> list[Mar
     return [*top, *_coinbase_trades(market, msgspec.json.decode(raw, type=AdvancedTrades).trades, clock())]
 
 
-async def _exchange(rest: RestReader, market: _Market, clock: Clock) -> list[MarketEvent]:
+async def _exchange(rest: RestReader, market: PolledMarket, clock: Clock) -> list[MarketEvent]:
     raw = await rest.get(f"/products/{market.symbol}/book", {"level": "1"})
     book = msgspec.json.decode(raw, type=ExchangeBook)
     top = _both(market, [(side[0][0], side[0][1]) for side in (book.bids, book.asks) if side], clock())
@@ -166,12 +166,12 @@ async def _exchange(rest: RestReader, market: _Market, clock: Clock) -> list[Mar
     return [*top, *_coinbase_trades(market, msgspec.json.decode(raw, type=list[CoinbaseTrade]), clock())]
 
 
-def _both(market: _Market, sides: list[tuple[str, str]], at: int) -> list[TopOfBook]:
+def _both(market: PolledMarket, sides: list[tuple[str, str]], at: int) -> list[TopOfBook]:
     """A quote needs both sides."""
     return [market.top(sides[0], sides[1], at)] if len(sides) == 2 else []
 
 
-def _coinbase_trades(market: _Market, trades: Iterable[CoinbaseTrade], now: int) -> list[Trade]:
+def _coinbase_trades(market: PolledMarket, trades: Iterable[CoinbaseTrade], now: int) -> list[Trade]:
     """``side`` is the maker's, as in the feeds."""
     return [
         market.trade(

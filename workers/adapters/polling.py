@@ -72,6 +72,10 @@ class Poller:
 
     async def _run(self, on_event: Callable[[MarketEvent], None]) -> None:
         await asyncio.sleep(self._after_s)
+        await self.follow(on_event)
+
+    async def follow(self, on_event: Callable[[MarketEvent], None]) -> None:
+        """Poll until cancelled; raises what ``on_event`` raised. For a venue that has nothing but polling."""
         while True:
             for symbol in self._symbols:
                 await self._poll(symbol, on_event)

@@ -23,10 +23,11 @@ from workers.engine.execution.order_terms import Terms, is_plain, terms_of
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest
 from workers.engine.execution.parents import Parents
+from workers.engine.execution.routing.record import RouteRecord
 from workers.engine.instruments import Instrument
 from workers.engine.market.venues import Feature
 from workers.engine.market_state import MarketState
-from workers.engine.ports import Cancel, Clock, Effect, Journal, Send
+from workers.engine.ports import Cancel, Clock, Depth, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
 from workers.engine.risk.limits import Limits
 from workers.engine.vocabulary import Reason, Side
@@ -49,6 +50,9 @@ class Desk:
         self._clock = clock
         self.markets: dict[str, MarketState] = {}
         self.valuation = Valuation(books)
+        self.routes = RouteRecord(books)
+        self.depth: Depth | None = None
+        """The host's books in depth, for the router; without them it sees the touch alone."""
         self.risk = RiskState(books, self.valuation, self.markets)
         self.parents = Parents(self)
         self.conditionals = Conditionals(self)
@@ -239,6 +243,7 @@ class Desk:
         self.out.append(Journal(event))
         for line in self.books.apply(event):
             self.valuation.refresh(line)
+        self.routes.apply(event)
         remember = self._remembered.get(type(event))
         if remember is not None:
             remember(self.risk.ledger, event)
@@ -266,6 +271,7 @@ class Desk:
                 inputs=verdict.inputs,
                 parent_id=parent.parent_id if parent else "",
                 conditional_id=request.conditional_id,
+                route=request.route,
             )
         )
         if Reason.REPEATED_EXECUTION_THROTTLE in verdict.reasons:
@@ -307,6 +313,7 @@ class Desk:
             emulated=request.emulated,
             replaces=request.replaces,
             min_lots=request.min_lots,
+            route=request.route,
         )
         for leg in request.exits:
             self.record(leg)

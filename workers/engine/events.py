@@ -15,6 +15,7 @@ import msgspec
 
 from workers.engine.execution.conditional_types import ConditionalKind, ConditionalStatus, TriggerSource
 from workers.engine.execution.parent import ParentStatus
+from workers.engine.execution.routing.router import RouteDecision
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Reason, Side, TimeInForce, TradingState
 
 Level = tuple[int, int]
@@ -106,7 +107,8 @@ class JournalEvent(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 class SessionOpened(JournalEvent, frozen=True):
     """A worker process took the journal; ``epoch`` grows with each and fences what an older one may still do.
 
-    ``venue`` is the home venue; ``instruments`` are those of all venues of the account, each with its own.
+    ``venue`` is the home venue; ``instruments`` are those of all venues of the account, each with its own. A second one
+    with the same epoch brings the instruments of a venue that answered later.
     """
 
     epoch: int
@@ -192,6 +194,8 @@ class OrderDenied(JournalEvent, frozen=True):
     inputs: dict[str, Any]
     parent_id: str = ""
     conditional_id: str = ""
+    route: int = 0
+    """Number of the parent's routing decision whose leg it was; 0 for none."""
 
 
 class OrderIntended(JournalEvent, frozen=True):
@@ -228,6 +232,8 @@ class OrderIntended(JournalEvent, frozen=True):
     """Client id of the order whose place it takes; empty for none."""
     min_lots: int = 0
     """The venue fills at least so many lots at once, or none; 0 for any part."""
+    route: int = 0
+    """Number of the parent's routing decision whose leg it is; 0 for none."""
 
 
 class OrderSent(JournalEvent, frozen=True):
@@ -315,8 +321,23 @@ class ParentStarted(JournalEvent, frozen=True):
     seed: int
     arrival: int
     """Middle of the market in ticks at the decision, 0 when none was known."""
+    route: bool = False
     refused: str = ""
     """Why it is not worked at all; ``ParentEnded`` follows at once, and a crash in between lets nothing out."""
+
+
+class RouteDecided(JournalEvent, frozen=True):
+    """Where a slice of a parent goes, with all that the decision looked at; the intents of its legs follow.
+
+    ``number`` counts the parent's decisions from 1. ``left_out`` says by symbol why an instrument of the same pair was
+    not among the inputs. ``mid`` is the middle of the parent's own market in its ticks, 0 when none was known.
+    """
+
+    parent_id: str
+    number: int
+    decision: RouteDecision
+    left_out: dict[str, str]
+    mid: int = 0
 
 
 class ParentCancelRequested(JournalEvent, frozen=True):
@@ -476,6 +497,7 @@ Journalled = (
     | CancelRequested
     | OrderEnded
     | ParentStarted
+    | RouteDecided
     | ParentCancelRequested
     | ParentEnded
     | ParentMeasured

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.engine.accounting.books import Books
+from workers.engine.accounting.books import Books, BooksError
 from workers.engine.accounting.records import Run
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.active_run import ActiveRun
@@ -85,6 +85,7 @@ class KernelLife:
         for record in records:
             books.apply(record.event)
             self._desk.risk.ledger.apply(record.event)
+            self._desk.routes.apply(record.event)
             if type(record.event) is OrderIntended:
                 self._last_intents.append(record.event)
             self.recovered_until = record.event.ts
@@ -112,6 +113,27 @@ class KernelLife:
         self._resume_limits()
         self._resume_runs(now)
         self._desk.conditionals.resume()
+        return self._effects()
+
+    def join_venue(self, now: int, *, worker: str, instruments: Sequence[Instrument]) -> Effects:
+        """Take in the instruments of a venue that answered after the session had begun; nothing else changes.
+
+        BooksError for what cannot belong to this account, such as a second quote asset; nothing has changed then.
+        """
+        self._enter(now)
+        books = self.books
+        described = tuple(msgspec.to_builtins(instrument) for instrument in instruments)
+        opened = SessionOpened(ts=now, epoch=books.epoch, venue=books.venue, worker=worker, instruments=described)
+        try:
+            self._desk.record(opened)
+        except BooksError:
+            # The host goes on without that venue, so the journal must not tell of it.
+            self._desk.out.pop()
+            raise
+        self._desk.adopt_lines()
+        for active in self._runs.values():
+            self._give_markets(active)
+        self._parse_limits()
         return self._effects()
 
     def start_run(self, now: int, plan: Mapping[str, Any]) -> Effects:
@@ -282,13 +304,18 @@ class KernelLife:
     def _instruments(self) -> list[Instrument]:
         return [line.instrument for line in self.books.lines.values()]
 
-    def _resume_limits(self) -> None:
+    def _parse_limits(self) -> None:
+        """Limits of the journal for the instruments that are known now; without any where they cannot be used."""
         risk, books = self._desk.risk, self.books
         if books.limits is not None:
             try:
                 risk.take_limits(parse_limits(books.limits_version, books.limits, self._instruments()))
             except LimitsError:
                 risk.take_limits(None)
+
+    def _resume_limits(self) -> None:
+        self._parse_limits()
+        risk = self._desk.risk
         for intent in self._last_intents:
             risk.note(intent)
         self._last_intents.clear()
@@ -306,14 +333,18 @@ class KernelLife:
     def _attach(self, run: Run, strategy: Strategy[Any]) -> None:
         self._interval = run.interval_ns
         self._runs[run.run_id] = active = ActiveRun(run, strategy, self.config.forecast_grace_ns)
-        for symbol in run.instruments:
+        self._give_markets(active)
+        self._ask(active).on_start(self._desk)
+
+    def _give_markets(self, active: ActiveRun) -> None:
+        """Let the run hear of its instruments, as far as their venues have answered."""
+        for symbol in active.run.instruments:
             market = self._desk.markets.get(symbol)
-            if market is not None:
-                market.run = run
+            if market is not None and market.run is None:
+                market.run = active.run
                 self._by_symbol[symbol] = active
                 # What an earlier run asked for is not this one's.
                 market.forecasts_from = self._desk.now
-        self._ask(active).on_start(self._desk)
 
     def _detach(self, run_id: str) -> None:
         gone = self._runs.pop(run_id, None)

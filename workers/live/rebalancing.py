@@ -12,6 +12,7 @@ import structlog
 from django.conf import settings
 
 from apps.core.context import Context
+from apps.core.money import plain
 from apps.trading import selectors_rebalances as reads
 from apps.trading.models import RebalanceRun
 from apps.trading.services.rebalances import begin_rebalance, fail_rebalance, finish_rebalance
@@ -92,6 +93,8 @@ def compute(ctx: Context, run: RebalanceRun) -> tuple[dict[str, Any], dict[str, 
         "end_ns": history.end,
         "left_out": history.left_out,
         "quote": quotes[0],
+        "held": {one.instrument.symbol: plain(one.quantity) for one in held},
+        "cash": plain(reads.total_cash(run.venue_id, quotes[0])),
     }
     return inputs, msgspec.to_builtins(outcome)
 

@@ -13,6 +13,7 @@ from apps.trading import selectors, selectors_risk
 from apps.trading.models import Instrument, RiskReport
 from apps.trading.services.risk import record_report
 from workers.adapters.store.parquet_store import default_root
+from workers.engine.instruments import split_key
 from workers.engine.risk.exposure import Holding
 from workers.engine.risk.report import Inputs, Settings, assess, build_model, snapshot_of
 from workers.engine.risk.stress import WINDOWS, Prices
@@ -83,7 +84,8 @@ def gather(ctx: Context, venue: str, instruments: list[Instrument], settings: Se
 
 
 def _holding(row: Instrument, quantity: Decimal, mark: Decimal) -> Holding:
-    return Holding(symbol=row.symbol, venue=row.venue_id, base=row.base, quote=row.quote, quantity=quantity, mark=mark)
+    venue = split_key(row.symbol)[1] or row.venue_id
+    return Holding(symbol=row.symbol, venue=venue, base=row.base, quote=row.quote, quantity=quantity, mark=mark)
 
 
 def archive_of(url: str, symbols: tuple[str, ...]) -> dict[str, Prices]:

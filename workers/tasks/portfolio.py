@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core.context import service_context
+from apps.trading.services.executions import look_after_executions
+from apps.trading.services.rebalance_schedules import follow_schedules
 from apps.trading.services.rebalances import look_after_rebalances
 from workers.live.rebalancing import work
 
@@ -17,5 +19,6 @@ def rebalance(run_id: str) -> str:
 
 @shared_task(name="gekko.portfolio.look_after", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
 def look_after() -> int:
-    """Send again what no worker took, and fail what never ended."""
-    return look_after_rebalances(service_context("portfolio"))
+    """Bring approved rebalances forward, ask for what schedules make due, and see to it that every run ends."""
+    ctx = service_context("portfolio")
+    return look_after_executions(ctx) + follow_schedules(ctx) + look_after_rebalances(ctx)

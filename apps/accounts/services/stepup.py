@@ -22,6 +22,7 @@ ACTIONS: Final = frozenset(
         "trading.resume",
         "trading.order",
         "trading.flatten",
+        "trading.rebalance",
         "deployments.start",
         "policies.publish",
         "policies.override",

@@ -80,17 +80,19 @@ def symbols(value: Any) -> list[str]:
 
 
 def symbol_name(value: Any) -> str:
-    """A symbol such as BTCUSDT."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 32 or not value.replace("-", "").isalnum():
-        raise ValueError(f"expected a symbol such as BTCUSDT, was {value!r}")
-    return value
+    """A symbol such as BTCUSDT, or BTCUSDT@beta of another venue than the home venue."""
+    if isinstance(value, str) and len(value) <= 32:
+        parts = value.replace("-", "").split("@", 1)
+        if all(part.isalnum() for part in parts):
+            return value
+    raise ValueError(f"expected a symbol such as BTCUSDT or BTCUSDT@beta, was {value!r}")
 
 
 def text_name(value: Any) -> str:
-    """A name of letters, digits and ``_ - . /``."""
-    good = isinstance(value, str) and 1 <= len(value) <= 64 and all(c.isalnum() or c in "_-./" for c in value)
+    """A name of letters, digits and ``_ - . / @``."""
+    good = isinstance(value, str) and 1 <= len(value) <= 64 and all(c.isalnum() or c in "_-./@" for c in value)
     if not good:
-        raise ValueError(f"expected a name of letters, digits, _ - . or /, was {value!r}")
+        raise ValueError(f"expected a name of letters, digits, _ - . / or @, was {value!r}")
     return str(value)
 
 

@@ -65,6 +65,7 @@ class ExposureRow(Base):
     venues = serializers.DictField(child=amount())
     currencies = serializers.DictField(child=amount())
     concentration = ConcentrationRow()
+    base_concentration = ConcentrationRow(required=False, help_text="By base asset, over all venues of the account.")
 
 
 class StressRow(Base):

@@ -37,6 +37,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.ApproveResumeView.as_view(),
         name="trading-resume-approve",
     ),
+    path("rebalances/<uuid:run_id>/proposal/", rebalance_views.ProposalView.as_view(), name="rebalance-proposal"),
+    path("rebalances/<uuid:run_id>/approve/", rebalance_views.ApproveRebalanceView.as_view(), name="rebalance-approve"),
+    path("rebalances/<uuid:run_id>/cancel/", rebalance_views.CancelRebalanceView.as_view(), name="rebalance-cancel"),
+    path("rebalance-schedules/", rebalance_views.ScheduleListView.as_view(), name="rebalance-schedules"),
+    path(
+        "rebalance-schedules/preview/", rebalance_views.SchedulePreviewView.as_view(), name="rebalance-schedule-preview"
+    ),
+    path(
+        "rebalance-schedules/<uuid:schedule_id>/end/",
+        rebalance_views.ScheduleEndView.as_view(),
+        name="rebalance-schedule-end",
+    ),
     path("ledger/", ledger_views.LedgerView.as_view(), name="ledger"),
     path("pnl/attribution/", ledger_views.ProfitAttributionView.as_view(), name="pnl-attribution"),
     path("backtests/", backtest_views.BacktestsView.as_view(), name="backtests"),

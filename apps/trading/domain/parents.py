@@ -154,16 +154,23 @@ def on_fill(books: Books, order: OrderState, fill: FillState, ts: int) -> None:
     instrument = books.instrument(order.symbol)
     parent.filled_quantity += fill.quantity
     parent.filled_notional += fill.notional
-    if fill.fee_asset == instrument.quote:
+    if fill.fee_asset == instrument.quote_key:
         parent.fees += fill.fee
-    elif fill.fee_asset == instrument.base:
+    elif fill.fee_asset == instrument.base_key:
         parent.fees += fill.fee * fill.price
     parent.touch(books.seq, ts)
     books.changed_parents[parent.parent_id] = None
 
 
+def _routed(books: Books, event: ev.RouteDecided) -> None:
+    parent = books.parents.get(event.parent_id)
+    if parent is not None and event.mid:
+        parent.begun_price = parent.begun_price or books.instrument(parent.symbol).price(event.mid)
+
+
 HANDLERS: Final[dict[type, Callable[[Books, Any], None]]] = {
     ev.ParentStarted: _started,
+    ev.RouteDecided: _routed,
     ev.ParentCancelRequested: _cancel_requested,
     ev.ParentEnded: _ended,
     ev.ParentMeasured: _measured,

@@ -16,7 +16,7 @@ from workers.engine import events as ev
 from workers.engine.accounting.funding import settlement_key
 from workers.engine.accounting.line import Line
 from workers.engine.execution.orders import ENDED, Report
-from workers.engine.instruments import MONEY_PER_ATOM, Instrument, atoms, from_atoms, from_money
+from workers.engine.instruments import MONEY_PER_ATOM, Instrument, atoms, from_atoms, from_money, split_key
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 
@@ -112,7 +112,7 @@ class Books:
         self.changed_balances[asset] = None
 
     def position_of_base(self, asset: str) -> PositionState | None:
-        return next((held for held in self.positions.values() if held.line.instrument.base == asset), None)
+        return next((held for held in self.positions.values() if held.line.instrument.base_key == asset), None)
 
     def signal(self, signal: Signal | None) -> None:
         if signal is not None:
@@ -150,7 +150,7 @@ def _session_opened(books: Books, event: ev.SessionOpened) -> None:
         held = books.positions.get(instrument.symbol)
         if held is None:
             held = PositionState(line=Line(instrument), updated_at=at(event.ts))
-            held.line.position = held.line.unpriced = _held_atoms(books, instrument.base)
+            held.line.position = held.line.unpriced = _held_atoms(books, instrument.base_key)
             books.positions[instrument.symbol] = held
         else:
             held.line.describe(instrument)
@@ -385,8 +385,8 @@ def _order_filled(books: Books, event: ev.OrderFilled) -> None:
 def _book_fill(books: Books, instrument: Instrument, fill: FillState, event: ev.OrderFilled) -> None:
     """Move balances and the position as the engine's books do."""
     sign = 1 if event.side is Side.BUY else -1
-    books.move(instrument.base, sign * fill.quantity, event.ts)
-    books.move(instrument.quote, -sign * fill.notional, event.ts)
+    books.move(instrument.base_key, sign * fill.quantity, event.ts)
+    books.move(instrument.quote_key, -sign * fill.notional, event.ts)
     held = books.positions[event.symbol]
     line = held.line
     if line.unpriced:
@@ -401,9 +401,9 @@ def _book_fill(books: Books, instrument: Instrument, fill: FillState, event: ev.
 
 def _pay_fee(books: Books, line: Line, event: ev.OrderFilled) -> None:
     """Charge the commission to the position whose asset it took; a foreign asset only leaves the balance."""
-    if event.fee_asset == line.instrument.quote:
+    if split_key(event.fee_asset)[0] == line.instrument.quote:
         line.fees += event.fee * MONEY_PER_ATOM
-    elif event.fee_asset == line.instrument.base:
+    elif event.fee_asset == line.instrument.base_key:
         paid = event.fee * event.price * line.value_factor
         line.trade(-event.fee, paid)
         line.fees += paid
@@ -417,7 +417,7 @@ def _funding_settled(books: Books, event: ev.FundingSettled) -> None:
     key = settlement_key(event)
     if key not in books.known_trades:
         books.known_trades.add(key)
-        books.move(books.instrument(event.symbol).quote, from_atoms(event.amount), event.ts)
+        books.move(books.instrument(event.symbol).quote_key, from_atoms(event.amount), event.ts)
 
 
 def _marked(books: Books, event: ev.Marked) -> None:
@@ -452,8 +452,9 @@ def _feed_changed(books: Books, event: ev.FeedChanged) -> None:
 
 def _reconciled(books: Books, event: ev.ReconciliationDone) -> None:
     books.reconciliations.append((books.seq, event))
-    books.signal(signals.of_connection(books.venue, event))
-    books.signal(signals.of_reconciliation(books.venue, event))
+    venue = event.venue or books.venue
+    books.signal(signals.of_connection(venue, event))
+    books.signal(signals.of_reconciliation(venue, event))
 
 
 _HANDLERS: dict[type, Callable[[Books, Any], None]] = {

@@ -8,6 +8,13 @@ from apps.trading.models.observed import FeedObservation, JournalCursor, Reconci
 from apps.trading.models.orders import Fill, Order
 from apps.trading.models.parents import ParentOrder
 from apps.trading.models.portfolio import RebalanceRun, RebalanceState
+from apps.trading.models.rebalances import (
+    ExecutionState,
+    LegState,
+    RebalanceExecution,
+    RebalanceLeg,
+    RebalanceSchedule,
+)
 from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
 from apps.trading.models.scopes import CancelOrder, ScopeControl, ScopeHalt
@@ -18,16 +25,21 @@ __all__ = [
     "Balance",
     "CancelOrder",
     "EquityPoint",
+    "ExecutionState",
     "FeedObservation",
     "Fill",
     "Halt",
     "Instrument",
     "JournalCursor",
     "LedgerPosting",
+    "LegState",
     "Order",
     "ParentOrder",
     "Position",
+    "RebalanceExecution",
+    "RebalanceLeg",
     "RebalanceRun",
+    "RebalanceSchedule",
     "RebalanceState",
     "ReconciliationRun",
     "ResumeRequest",

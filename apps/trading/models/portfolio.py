@@ -1,4 +1,4 @@
-"""Rebalance runs: what was asked, what it was computed from, and what came out. Nothing here trades."""
+"""Rebalance runs: what was asked, what it was computed from, and what came out. A run trades nothing by itself."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ class RebalanceRun(models.Model):
     cost = exact_or_none()
     """Fees of the proposed trades, in the quote asset."""
     why = models.CharField(max_length=500, blank=True)
+    schedule = models.ForeignKey("RebalanceSchedule", on_delete=models.PROTECT, null=True, related_name="runs")
+    """Set where nobody asked, but a standing policy."""
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="rebalances", null=True
     )

@@ -27,7 +27,7 @@ from apps.trading.models import (
 from workers.engine import events as ev
 from workers.engine.accounting.line import Line
 from workers.engine.instruments import Instrument as EngineInstrument
-from workers.engine.instruments import atoms, from_atoms, from_money, money
+from workers.engine.instruments import atoms, from_atoms, from_money, money, split_key
 
 _ORDER_FIELDS: Final = tuple(f.name for f in fields(OrderState))
 _PARENT_FIELDS: Final = tuple(f.name for f in fields(ParentState))
@@ -77,7 +77,8 @@ def load(venue: Venue, records: list[ev.Record]) -> projection.Books:
 
 def engine_instrument(row: Instrument) -> EngineInstrument:
     """The engine's view of an instrument row."""
-    return EngineInstrument(venue=row.venue_id, **{name: getattr(row, name) for name in _INSTRUMENT_FIELDS})
+    venue = split_key(row.symbol)[1] or row.venue_id
+    return EngineInstrument(venue=venue, **{name: getattr(row, name) for name in _INSTRUMENT_FIELDS})
 
 
 def _position_state(row: Position, instrument: EngineInstrument) -> PositionState:

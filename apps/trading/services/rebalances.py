@@ -1,4 +1,4 @@
-"""Asking for rebalances, and what the worker that computes them reports. Nothing here trades: a run proposes.
+"""Asking for rebalances, and what the worker that computes them reports. A run proposes; see ``executions``.
 
 Every run ends: one that no worker took is sent again, one whose worker is gone fails after ``LONGEST``.
 """
@@ -20,11 +20,19 @@ from apps.core.dispatch import send_after_commit
 from apps.core.errors import Conflict, IllegalTransition, Invalid, NotFound
 from apps.trading import messages
 from apps.trading.domain.states import Signal, short
-from apps.trading.models import Instrument, RebalanceRun, RebalanceState, TradingControl
+from apps.trading.models import (
+    Instrument,
+    RebalanceExecution,
+    RebalanceRun,
+    RebalanceSchedule,
+    RebalanceState,
+    TradingControl,
+)
 from apps.trading.models.portfolio import OPEN_RUNS
+from apps.trading.models.rebalances import OPEN_EXECUTIONS
 from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.projection import signal_message
-from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
+from workers.engine.portfolio.policy import RebalancePolicy, digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
 
 TASK: Final = "gekko.portfolio.rebalance"
@@ -33,7 +41,14 @@ LONGEST: Final = timedelta(seconds=180)
 
 
 @transaction.atomic
-def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], reason: str = "") -> RebalanceRun:
+def request_rebalance(
+    ctx: Context,
+    *,
+    venue: str,
+    policy: Mapping[str, Any],
+    reason: str = "",
+    schedule: RebalanceSchedule | None = None,
+) -> RebalanceRun:
     """Queue the computation of a book for ``venue``. Needs REBALANCE_RUN.
 
     The policy is checked and frozen here, with every default written out. Invalid names what is wrong with it, such as
@@ -41,15 +56,9 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
     open: two answers to one book would be two trades.
     """
     require(ctx, Capability.REBALANCE_RUN, object_type="rebalance", object_id=venue)
-    place = get_venue(venue)
-    try:
-        parsed = parse_policy(policy)
-    except PortfolioError as error:
-        raise Invalid(str(error), field="policy") from error
-    listed = set(Instrument.objects.filter(venue=place).values_list("symbol", flat=True))
-    unknown = sorted(set(parsed.symbols) - listed)
-    if unknown:
-        raise Invalid(f"{venue} does not list {', '.join(unknown)}", field="policy")
+    place, parsed = get_venue(venue), checked_policy(venue, policy)
+    if (schedule is None) != (parsed.schedule is None):
+        raise Invalid("a policy with a schedule is set as a rebalance schedule, and only there", field="policy")
     frozen = policy_data(parsed)
     _must_be_alone(venue)
     run = RebalanceRun.objects.create(
@@ -61,6 +70,7 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
         requested_by_name=ctx.actor.name,
         requested_at=ctx.now(),
         sent_at=ctx.now(),
+        schedule=schedule,
     )
     audit.record(
         ctx.because(reason) if reason else ctx,
@@ -71,6 +81,19 @@ def request_rebalance(ctx: Context, *, venue: str, policy: Mapping[str, Any], re
     )
     send_after_commit(TASK, run_id=str(run.pk))
     return run
+
+
+def checked_policy(venue: str, policy: Mapping[str, Any]) -> RebalancePolicy:
+    """``policy`` with every default; Invalid names what is wrong with it, or a symbol that ``venue`` does not list."""
+    try:
+        parsed = parse_policy(policy)
+    except PortfolioError as error:
+        raise Invalid(str(error), field="policy") from error
+    listed = set(Instrument.objects.filter(venue_id=venue).values_list("symbol", flat=True))
+    unknown = sorted(set(parsed.symbols) - listed)
+    if unknown:
+        raise Invalid(f"{venue} does not list {', '.join(unknown)}", field="policy")
+    return parsed
 
 
 @transaction.atomic
@@ -132,6 +155,13 @@ def _must_be_alone(venue: str) -> None:
     if other is not None:
         raise Conflict(
             f"rebalance {other.pk} of {venue} is {other.state}; wait until it is over", run=str(other.pk), venue=venue
+        )
+    worked = RebalanceExecution.objects.filter(venue_id=venue, state__in=OPEN_EXECUTIONS).first()
+    if worked is not None:
+        raise Conflict(
+            f"the trades of rebalance {worked.run_id} are being made on {venue}; wait until it is over, or cancel it",
+            run=str(worked.run_id),
+            venue=venue,
         )
 
 

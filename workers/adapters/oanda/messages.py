@@ -112,6 +112,12 @@ class Price(msgspec.Struct):
     asks: list[PriceBucket] = []
 
 
+class Prices(msgspec.Struct):
+    """Answer to a request for prices, each as the stream would tell it."""
+
+    prices: list[msgspec.Raw]
+
+
 class Refusal(msgspec.Struct):
     code: str = msgspec.field(name="errorCode", default="")
     message: str = msgspec.field(name="errorMessage", default="")

@@ -222,12 +222,16 @@ class Books:
     def _session(self, event: e.SessionOpened) -> Touched:
         instruments = [msgspec.convert(described, Instrument, strict=False) for described in event.instruments]
         self._check_session(event.venue, instruments)
+        # The epoch that is on: a venue that answered later joins, and what holds of the others goes on.
+        known = self.venues if event.epoch == self.epoch else ()
         self.epoch = event.epoch
         self._move_home(event.venue)
-        self.reconciled_at.clear()
+        if not known:
+            self.reconciled_at.clear()
         for instrument in instruments:
             self._register(instrument)
-        self.venues = tuple(dict.fromkeys((self.venue, *(self.venue_of(item.symbol) for item in instruments))))
+        places = (self.venue_of(item.symbol) for item in instruments)
+        self.venues = tuple(dict.fromkeys((self.venue, *known, *places)))
         for venue in self.venues:
             self.cash_at.setdefault(venue, 0)
             self.reserved_at.setdefault(venue, 0)
@@ -462,6 +466,7 @@ class Books:
         e.CancelRequested: _cancel_requested,
         e.OrderEnded: _ended,
         e.ParentStarted: parents.on_started,
+        e.RouteDecided: parents.on_routed,
         e.ParentCancelRequested: parents.on_cancel_requested,
         e.ParentEnded: parents.on_ended,
         e.ParentMeasured: parents.on_measured,

@@ -38,6 +38,7 @@ def parent_of(event: e.ParentStarted) -> Parent:
         arrival=event.arrival,
         created=event.ts,
         updated=event.ts,
+        route=event.route,
         status=ParentStatus.CANCELLING if event.refused else ParentStatus.ACTIVE,
         detail=event.refused,
     )
@@ -45,7 +46,17 @@ def parent_of(event: e.ParentStarted) -> Parent:
 
 def on_started(books: Books, event: e.ParentStarted) -> tuple[Line, ...]:
     """A parent was taken on."""
-    books.parents[event.parent_id] = books.working[event.parent_id] = parent_of(event)
+    books.parents[event.parent_id] = books.working[event.parent_id] = parent = parent_of(event)
+    parent.lot_atoms = books.lines[event.symbol].lot_atoms
+    return ()
+
+
+def on_routed(books: Books, event: e.RouteDecided) -> tuple[Line, ...]:
+    """A slice was routed; its legs follow."""
+    parent = books.parents.get(event.parent_id)
+    if parent is not None:
+        parent.routes, parent.updated = event.number, event.ts
+        parent.begun = parent.begun or event.mid
     return ()
 
 
@@ -77,13 +88,16 @@ def denied(parent: Parent, event: e.OrderDenied) -> None:
     """The gate refused a child: pause, and longer each time."""
     parent.detail = "denied: " + ", ".join(reason.value for reason in event.reasons)
     parent.updated = event.ts
-    _pause(parent, event.ts)
+    if not event.route:
+        # A leg's venue is left out for a while instead, and the others go on.
+        _pause(parent, event.ts)
 
 
 def intended(parent: Parent, order: Order) -> None:
     """A child was decided."""
     parent.children += 1
-    parent.begun = parent.begun or order.reference
+    if order.symbol == parent.symbol:
+        parent.begun = parent.begun or order.reference
     parent.open.append(order.client_id)
     parent.updated = order.created
 
@@ -97,12 +111,16 @@ def counted(parent: Parent, order: Order) -> None:
         parent.open.remove(order.client_id)
         if not order.filled and not order.cancel_requested and order.status is not OrderStatus.FILLED:
             parent.detail = f"child {order.status.value.lower()}: {order.detail}".rstrip(": ")
-            _pause(parent, order.updated)
+            if not order.route:
+                _pause(parent, order.updated)
 
 
 def filled(parent: Parent, line: Line, event: e.OrderFilled, notional: int) -> bool:
-    """A child was filled; False when the parent now has more than it was for."""
-    parent.filled += event.lots
+    """A child was filled in ``line``; False when the parent now has more than it was for.
+
+    Lots of a leg's instrument are a multiple of the parent's own: the router leaves out every other.
+    """
+    parent.filled += event.lots * line.lot_atoms // (parent.lot_atoms or line.lot_atoms)
     parent.notional += notional
     if event.fee_asset == line.instrument.quote_key:
         parent.fees += event.fee * MONEY_PER_ATOM

@@ -92,4 +92,6 @@ def order_of(event: e.OrderIntended) -> Order:
         conditional_id=event.conditional_id,
         expires_at=event.expires_at,
         replaces=event.replaces,
+        route=event.route,
+        min_lots=event.min_lots,
     )

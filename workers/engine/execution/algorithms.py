@@ -1,7 +1,8 @@
 """Execution algorithms: how many lots of a parent are released by when. Pure but for what an instance remembers.
 
 A schedule says how many lots are *released* (may be at the venue or done) and how many are *due* (must be done, or the
-tactic crosses the spread for them). All but ``pov`` and ``iceberg`` release everything ``finish_s`` before the end.
+tactic crosses the spread for them). All but ``pov``, ``iceberg`` and ``sweep`` release everything ``finish_s`` before
+the end.
 
 * ``twap``: ``slices`` equal parts, evenly spaced from the start, each up to ``jitter`` of an interval late. After slice
   k of n, ``lots * k // n`` are released: slices differ by one lot at most, and the last one makes the whole.
@@ -11,6 +12,7 @@ tactic crosses the spread for them). All but ``pov`` and ``iceberg`` release eve
 * ``iceberg``: everything at once, but ``display_lots`` in sight, each time up to ``vary`` more or less.
 * ``buckets``: a quota per bucket of time, worked passively and crossed for in its last ``cross_share``; what a bucket
   missed the next ones take on, up to ``catch_up`` times their own quota, and the last one whole.
+* ``sweep``: everything at once, taken and never rested: the router alone.
 * ``adaptive``: Almgren-Chriss from ``urgency`` (kappa T), solved again each step for what is left, at the volatility
   and volume that are seen; spread and imbalance of the book move how long it waits before it crosses.
 """
@@ -277,6 +279,22 @@ class Iceberg(Algorithm[IcebergParams]):
     def display(self) -> int:
         draw = 2.0 * uniform(self.parent.seed, self.parent.children) - 1.0
         return max(round(self.params.display_lots * (1.0 + self.params.vary * draw)), 1)
+
+    def schedule(self, ts: int, progress: Progress) -> int:  # noqa: ARG002  # all of it, at once
+        return self.parent.lots
+
+
+class SweepParams(Tactics, frozen=True, kw_only=True):
+    """Nothing rests, so that of the tactics only ``min_child_lots`` and, without a route, ``offset_ticks`` matter."""
+
+    style: Literal["take"] = "take"
+
+
+@_algorithm
+class Sweep(Algorithm[SweepParams]):
+    name = "sweep"
+    params_type = SweepParams
+    completes = False
 
     def schedule(self, ts: int, progress: Progress) -> int:  # noqa: ARG002  # all of it, at once
         return self.parent.lots

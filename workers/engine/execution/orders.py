@@ -111,6 +111,9 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     expires_at: int = 0
     replaces: str = ""
     replaced_by: str = ""
+    route: int = 0
+    """Number of the routing decision whose leg it is; 0 for none."""
+    min_lots: int = 0
     status: OrderStatus = OrderStatus.INTENT
     open: bool = True
     filled: int = 0

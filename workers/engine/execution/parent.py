@@ -51,6 +51,8 @@ class ParentRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: int = 0
     reduce_only: bool = False
     seed: int = 0
+    route: bool = False
+    """Whether what must be taken is routed over all venues of the account that trade the same pair."""
 
 
 class Parent(msgspec.Struct, kw_only=True, gc=False):
@@ -87,6 +89,11 @@ class Parent(msgspec.Struct, kw_only=True, gc=False):
     """(our time, lots done by then) of every fill, oldest first."""
     begun: int = 0
     """Middle of the market in ticks when the first child was decided."""
+    lot_atoms: int = 0
+    """Atoms of the base in one of its lots."""
+    route: bool = False
+    routes: int = 0
+    """Routing decisions so far."""
     measured: bool = False
     setbacks: int = 0
     """Denials, rejections and unfilled children in a row: each makes the next pause longer."""

@@ -17,12 +17,14 @@ import msgspec
 from workers.engine import events as e
 from workers.engine.accounting.parents import parent_of
 from workers.engine.config import SECOND_NS
+from workers.engine.execution import routed
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
 from workers.engine.execution.markouts import Markouts
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
 from workers.engine.execution.progress import Progress
+from workers.engine.execution.routing.view import Slice
 from workers.engine.execution.tactic import Quote, child_lots, cross, least_lots, left_behind, wait
 from workers.engine.execution.volume import Tape, VolumeCurve
 from workers.engine.market_state import MarketState
@@ -90,6 +92,7 @@ class Parents:
             limit_price=request.limit_price,
             reduce_only=request.reduce_only,
             seed=request.seed,
+            route=request.route,
             arrival=self._desk.markets[request.symbol].reference,
         )
         problem = cancelled or self._problem(parent_of(event))
@@ -124,6 +127,10 @@ class Parents:
         work = self._works.get(parent.parent_id)
         return work.algorithm.released(self._desk.now, work.progress) if work else parent.filled
 
+    def open_lots(self, parent: Parent) -> int:
+        """Lots of the parent that may still fill."""
+        return routed.open_lots(self._desk, parent)
+
     # -- what happens
 
     def on_time(self) -> None:
@@ -136,7 +143,7 @@ class Parents:
     def on_market(self, symbol: str) -> None:
         """The market of ``symbol`` moved."""
         for parent in list(self._desk.books.working.values()):
-            if parent.symbol == symbol:
+            if parent.symbol == symbol or (parent.route and self._akin(parent.symbol, symbol)):
                 self._look(parent)
 
     def on_trade(self, trade: e.Trade) -> None:
@@ -203,9 +210,9 @@ class Parents:
     def _work(self, parent: Parent, market: MarketState) -> _Work:
         work = self._works.get(parent.parent_id)
         if work is None:
-            orders, now = self._desk.books.orders, self._desk.now
+            now = self._desk.now
             tape = self._tapes.setdefault(parent.symbol, Tape(now))
-            committed = parent.filled + sum(orders[client_id].remaining for client_id in parent.open)
+            committed = parent.filled + self.open_lots(parent)
             work = _Work(build(parent), Progress(parent, market, tape, now=now, lots_before=committed))
             self._works[parent.parent_id] = work
         return work
@@ -232,15 +239,23 @@ class Parents:
             self._wind_up(parent, progress.why)
             return
         progress.observe(now)
+        self._trim(parent)
         if now < parent.start:
             progress.why = "not begun"
             progress.before_start()
             return
         limits = self._desk.risk.limits
-        progress.why = self._not_ready(market)
+        progress.why = self._desk_not_ready()
         if progress.why or limits is None:
             return
+        unseen = self._not_ready(market)
         quote = Quote(parent.side, market.bid, market.ask, parent.limit_price)
+        if parent.route and not self._route(parent, algorithm, progress, limits, waits=bool(unseen) or quote.reachable):
+            progress.why = progress.why or unseen
+            return
+        progress.why = unseen
+        if unseen:
+            return
         if parent.open:
             self._tend(parent, algorithm, progress, quote, limits)
         elif now < parent.quiet_until:
@@ -248,15 +263,74 @@ class Parents:
         else:
             self._next(parent, algorithm, progress, quote, limits)
 
-    def _not_ready(self, market: MarketState) -> str:
+    def _trim(self, parent: Parent) -> None:
+        """Take off what would be too much, when a venue filled an order that it had called over."""
+        if parent.filled + self.open_lots(parent) > parent.lots:
+            for client_id in list(parent.open):
+                self._desk.cancel(client_id, "another child was filled after its end")
+
+    def _akin(self, symbol: str, other: str) -> bool:
+        """True for two instruments of one pair."""
+        one, two = self._desk.instrument(symbol), self._desk.instrument(other)
+        return (one.base, one.quote) == (two.base, two.quote)
+
+    def _route(
+        self, parent: Parent, algorithm: Algorithm[Any], progress: Progress, limits: Limits, *, waits: bool
+    ) -> bool:
+        """Route what is due; True when the parent may rest at its own market as one that is not routed does.
+
+        What rests there is taken off first when it is late, so that one lot is never offered twice. What is due and
+        found no place ``waits`` for the venues that were left out, where the price is within reach.
+        """
+        desk, now = self._desk, self._desk.now
+        legs = routed.open_lots(desk, parent, legs_only=True)
+        resting = self.open_lots(parent) - legs
+        if routed.pinging(desk, parent):
+            progress.why = "waiting for the dark venue's answer"
+            return False
+        lots = 0
+        if algorithm.due(now, progress) > parent.filled + legs:
+            lots = self._due_lots(parent, algorithm, progress, legs)
+        wanted = Slice(parent, lots, progress.sigma, limits)
+        if lots and resting and routed.offered(desk, wanted):
+            for client_id in list(parent.open):
+                if not desk.books.orders[client_id].route:
+                    desk.cancel(client_id, "behind the schedule")
+            return False
+        if lots and not resting:
+            progress.why = routed.route(desk, wanted)
+        left = parent.remaining
+        if not parent.open and left < (least := routed.least_anywhere(desk, parent)):
+            self._end(parent, ParentStatus.EXPIRED, f"{left} lots left, and no venue takes an order below {least}")
+            return False
+        if routed.open_lots(desk, parent, legs_only=True):
+            return False
+        return algorithm.params.style != "take" and (bool(resting) or not lots or not waits)
+
+    def _due_lots(self, parent: Parent, algorithm: Algorithm[Any], progress: Progress, legs: int) -> int:
+        """Lots to route now, 0 for none yet: ``legs`` are on their way already."""
+        least = routed.least_anywhere(self._desk, parent)
+        wanted = max(least, min(algorithm.least(), parent.remaining))
+        return child_lots(
+            deficit=algorithm.released(self._desk.now, progress) - parent.filled - legs,
+            remaining=parent.remaining - legs,
+            least=least if algorithm.finishing(self._desk.now) else wanted,
+            most=parent.lots,
+            display=algorithm.display(),
+        )
+
+    def _desk_not_ready(self) -> str:
         desk = self._desk
-        state = desk.books.state
-        if state is TradingState.HALTED:
+        if desk.books.state is TradingState.HALTED:
             return "trading is halted"
-        if market.line.venue not in desk.risk.reconciled_at:
-            return "the books are not reconciled with the venue's"
         if desk.risk.limits is None or desk.now > desk.risk.limits_until:
             return "no risk limits are in force and confirmed"
+        return ""
+
+    def _not_ready(self, market: MarketState) -> str:
+        """What keeps orders from the parent's own market."""
+        if market.line.venue not in self._desk.risk.reconciled_at:
+            return "the books are not reconciled with the venue's"
         if market.feed is not FeedState.LIVE or not market.bid or not market.ask:
             return f"the market is not seen: its feed is {market.feed.value}"
         return "the outcome of an earlier order is not known yet" if market.line.unknown else ""
@@ -271,7 +345,7 @@ class Parents:
             progress.why = "resting at the market" if order.tif is TimeInForce.GTC else ""
             if order.cancel_requested or order.status not in RESTING or order.tif is not TimeInForce.GTC:
                 continue
-            late = algorithm.due(now, progress) > parent.filled and quote.reachable
+            late = not parent.route and algorithm.due(now, progress) > parent.filled and quote.reachable
             if late and self._size(parent, algorithm, progress, cross(quote, 0).price, limits):
                 self._desk.cancel(client_id, "behind the schedule")
             elif (
@@ -290,12 +364,12 @@ class Parents:
             return
         late = algorithm.due(self._desk.now, progress) > parent.filled
         iceberg = bool(algorithm.display())
-        if late and quote.reachable:
+        if late and quote.reachable and not parent.route:
             placed = cross(quote, algorithm.params.offset_ticks)
         else:
             placed = wait(quote, at_limit=iceberg)
         least = least_lots(self._desk.instrument(parent.symbol), placed.price)
-        if parent.remaining < least:
+        if parent.remaining < least and not parent.route:
             left = f"{parent.remaining} lots left, and the venue takes no order below {least}"
             self._end(parent, ParentStatus.EXPIRED, left)
             return

@@ -82,6 +82,11 @@ class Progress:
         """Lots that were seen to trade from ``since`` to ``ts``."""
         return max(self.tape.until(ts) - self._base, 0)
 
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the log return over one second, as far as it was seen."""
+        return math.sqrt(self._variance.value)
+
     def volatility_ratio(self, usual_bps: float) -> float:
         """Realised volatility over ``usual_bps`` per square root of a minute, or over the first seen; 1 if unknown."""
         usual = (usual_bps / 1e4) ** 2 / 60.0 if usual_bps else self._calm

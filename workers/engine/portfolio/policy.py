@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from workers.engine.execution.algorithms import AlgorithmError, check_params
+from workers.engine.portfolio.execution import Execution, Schedule
 from workers.engine.portfolio.problem import Constraints, PortfolioError, View
 from workers.engine.portfolio.rebalance import Bands
 
@@ -42,6 +44,7 @@ class RebalancePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ``target`` belongs to target_return and target_risk, ``aversion`` to mean_variance and black_litterman, ``level`` to
     minimum_cvar, ``budgets`` to risk_budget, ``market``, ``views`` and ``tau`` to black_litterman.
     ``rounding`` is exact (integer programming) or greedy; ``least_notional`` is the smallest trade, in the quote asset.
+    ``execution`` says how approved trades are worked, ``schedule`` that it is asked again and again.
     """
 
     schema: Literal[1] = 1
@@ -64,6 +67,8 @@ class RebalancePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     bands: Bands = Bands()
     rounding: Literal["exact", "greedy"] = "exact"
     least_notional: str = "0"
+    execution: Execution = Execution()
+    schedule: Schedule | None = None
 
 
 def parse_policy(data: Mapping[str, Any]) -> RebalancePolicy:
@@ -115,8 +120,20 @@ def _check(policy: RebalancePolicy) -> None:
         bad.append(f"target {policy.target}")
     if bad:
         raise PortfolioError(f"expected finite numbers within their range, was {', '.join(bad)}")
+    _check_execution(policy.execution)
     if least_notional(policy) < 0:
         raise PortfolioError(f"expected a smallest trade of 0 or more, was {policy.least_notional}")
+
+
+def _check_execution(asked: Execution) -> None:
+    # The loop learns the curve of a vwap that brings none from the venue's history.
+    curve = (
+        {"curve": {"bin_ns": 1, "weights": [1]}} if asked.algorithm == "vwap" and "curve" not in asked.params else {}
+    )
+    try:
+        check_params(asked.algorithm, {**asked.params, **curve})
+    except AlgorithmError as error:
+        raise PortfolioError(f"execution.params: {error}") from error
 
 
 def least_notional(policy: RebalancePolicy) -> Decimal:

@@ -42,7 +42,11 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """All in ``quote``. ``currencies`` holds what depends on each asset, cash included; ``venues`` gross by venue."""
+    """All in ``quote``. ``currencies`` holds what depends on each asset, cash included; ``venues`` gross by venue.
+
+    ``concentration`` is by instrument, ``base_concentration`` by base asset over all venues: what is long at one venue
+    and short at another makes up for itself there.
+    """
 
     quote: str
     gross: Decimal
@@ -53,6 +57,7 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     venues: dict[str, Decimal]
     currencies: dict[str, Decimal]
     concentration: Concentration
+    base_concentration: Concentration
 
 
 def exposure(holdings: Iterable[Holding], cash: Mapping[str, Decimal], quote: str) -> Exposure:
@@ -70,11 +75,12 @@ def exposure(holdings: Iterable[Holding], cash: Mapping[str, Decimal], quote: st
         raise ExposureError(
             f"expected cash in {quote}, was {cash[foreign[0]]} {foreign[0]}, for which there is no rate"
         )
-    instruments, venues, currencies = dict[str, Decimal](), dict[str, Decimal](), dict[str, Decimal]()
+    instruments, venues, bases = dict[str, Decimal](), dict[str, Decimal](), dict[str, Decimal]()
     for one in held:
         _add(instruments, one.symbol, one.value)
         _add(venues, one.venue, abs(one.value))
-        _add(currencies, one.base, one.value)
+        _add(bases, one.base, one.value)
+    currencies = dict(bases)
     _add(currencies, quote, cash.get(quote, ZERO))
     long = sum((one.value for one in held if one.value > 0), ZERO)
     short = sum((-one.value for one in held if one.value < 0), ZERO)
@@ -88,6 +94,7 @@ def exposure(holdings: Iterable[Holding], cash: Mapping[str, Decimal], quote: st
         venues=venues,
         currencies=currencies,
         concentration=concentration(instruments),
+        base_concentration=concentration(bases),
     )
 
 

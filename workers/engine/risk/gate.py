@@ -61,6 +61,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Exits of a bracket, journalled before its entry."""
     min_lots: int = 0
     """Fill at least so many lots at once, or none; 0 for any part. For IOC orders at a venue that offers it."""
+    route: int = 0
+    """Number of the parent's routing decision whose leg it is; 0 for none."""
     emulated: str = ""
     """Filled in by the desk: what of it the kernel does in the venue's place."""
 

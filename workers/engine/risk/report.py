@@ -179,7 +179,7 @@ def stresses(inputs: Inputs, model: Model | None, settings: Settings) -> list[st
     quantities = {one.symbol: float(one.quantity) for one in inputs.holdings if one.quantity}
     made = [stress.historical_window(window, held, inputs.archive) for window in stress.WINDOWS]
     if model is not None:
-        made += _modelled(inputs.venue, model, held, settings)
+        made += _modelled(model, held, settings) + _outages(inputs, model, settings)
     for move in SHOCKS:
         made.append(stress.factor_shock(f"All prices {move:+.0%}", held, dict.fromkeys(held, move)))
     for wider, thinner in LIQUIDITY:
@@ -189,7 +189,7 @@ def stresses(inputs: Inputs, model: Model | None, settings: Settings) -> list[st
     return made
 
 
-def _modelled(venue: str, model: Model, held: Mapping[str, float], settings: Settings) -> list[stress.StressResult]:
+def _modelled(model: Model, held: Mapping[str, float], settings: Settings) -> list[stress.StressResult]:
     places = [model.symbols.index(symbol) for symbol in held]
     returns = model.returns[:, places]
     per_day = model.covariance[np.ix_(places, places)] * (DAY_NS / model.interval_ns)
@@ -204,8 +204,18 @@ def _modelled(venue: str, model: Model, held: Mapping[str, float], settings: Set
     made.append(stress.factor_shock(f"Market {SHOCKS[0]:+.0%} by beta", held, moves))
     sigmas = dict(zip(held, np.sqrt(np.diag(per_day)).tolist(), strict=True))
     made.append(stress.correlation_one(held, sigmas, settings.confidence))
-    made.append(stress.venue_outage(venue, held, per_day, settings.confidence, hours=OUTAGE_HOURS))
     return made
+
+
+def _outages(inputs: Inputs, model: Model, settings: Settings) -> list[stress.StressResult]:
+    """Each venue out in turn, the home venue first, with what is held there."""
+    found = []
+    for venue in dict.fromkeys((inputs.venue, *(one.venue for one in inputs.holdings if one.quantity))):
+        there = {one.symbol: float(one.value) for one in inputs.holdings if one.quantity and one.venue == venue}
+        places = [model.symbols.index(symbol) for symbol in there]
+        per_day = model.covariance[np.ix_(places, places)] * (DAY_NS / model.interval_ns)
+        found.append(stress.venue_outage(venue, there, per_day, settings.confidence, hours=OUTAGE_HOURS))
+    return found
 
 
 def assess(inputs: Inputs, settings: Settings) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a limit, a halt, an override or a cancellation is about: the firm, a desk, a strategy, a venue, an instrument.
 
-Written ``firm`` or ``kind:name``, such as ``strategy:ema_cross`` or ``instrument:BTCUSDT``. Which strategies make up a
-desk is part of the published limits. Pure; ``apps`` may import it.
+Written ``firm`` or ``kind:name``, such as ``strategy:ema_cross``, ``venue:beta`` or ``instrument:BTCUSDT@beta``. Which
+strategies make up a desk is part of the published limits. Pure; ``apps`` may import it.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def parse_scope(text: str, kinds: Collection[ScopeKind] = tuple(ScopeKind)) -> S
         if ":" in text:
             raise ScopeError(f"expected {word} without a name, was {text!r}")
         return Scope(kind, "")
-    if not name or len(name) > NAME_LENGTH or not all(c.isalnum() or c in "_-./" for c in name):
-        raise ScopeError(f"expected {word}:<name> of letters, digits, _ - . or /, was {text!r}")
+    if not name or len(name) > NAME_LENGTH or not all(c.isalnum() or c in "_-./@" for c in name):
+        raise ScopeError(f"expected {word}:<name> of letters, digits, _ - . / or @, was {text!r}")
     return Scope(kind, name)
 
 

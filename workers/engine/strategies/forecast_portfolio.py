@@ -122,7 +122,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             cap=min(float(limits.target_gross_fraction) / share, self.params.max_weight),
         )
         lots = lots_for_weight(weight, equity=desk.equity, price=price, lot_value=line.lot_value)
-        most = largest_position(line, limits, price=price, free=desk.free_cash, share=share)
+        most = largest_position(line, limits, price=price, free=desk.free_cash_for(line.symbol), share=share)
         return min(lots, most), weight
 
     def _go_to(

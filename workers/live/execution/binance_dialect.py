@@ -12,6 +12,7 @@ from workers.adapters.binance.frames import Candle, SymbolDecoder
 from workers.adapters.binance.limits import Backoff
 from workers.adapters.binance.market_client import ClientConfig, MarketClient
 from workers.adapters.binance.user_stream import UserStream
+from workers.adapters.ccxt_rewire import host_url
 from workers.adapters.ccxt_venue import CcxtVenue
 from workers.adapters.feeds import Handlers
 from workers.engine.events import Bar
@@ -21,6 +22,8 @@ from workers.live.execution.dialect import AccountHooks
 
 REAL_STREAM: Final = "wss://stream.binance.us:9443"
 REAL_REST: Final = "https://api.binance.us"
+STREAM_HOST: Final = "stream.binance.us"
+REST_HOST: Final = "api.binance.us"
 INTERVALS: Final = {
     "1s": 1_000_000_000,
     "1m": 60_000_000_000,
@@ -48,13 +51,13 @@ def interval_name(interval_ns: int) -> str:
 
 
 def stream_url(venue_url: str | None) -> str:
-    """Base of the websocket: the paper venue serves every host of the exchange under its own address."""
-    return f"{venue_url.replace('http', 'ws', 1)}/stream.binance.us" if venue_url else REAL_STREAM
+    """Base of the websocket."""
+    return host_url(venue_url.replace("http", "ws", 1), STREAM_HOST) if venue_url else REAL_STREAM
 
 
 def rest_url(venue_url: str | None) -> str:
     """Base of the public REST endpoints."""
-    return f"{venue_url}/api.binance.us" if venue_url else REAL_REST
+    return host_url(venue_url, REST_HOST) if venue_url else REAL_REST
 
 
 class BinanceDialect:

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 import structlog
 
 from workers.adapters.venue import VenueError
-from workers.engine.accounting.books import Books
 from workers.engine.events import JournalEvent
 from workers.engine.execution.orders import Order
 from workers.engine.vocabulary import OrderStatus
@@ -18,6 +17,7 @@ from workers.live.execution.config import LoopConfig
 from workers.live.execution.gateway import Gateway
 from workers.live.execution.metrics import RECONCILIATIONS
 from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.venue_books import VenueBooks
 
 LOOK_S: Final = 0.25
 ASK_AGAIN_S: Final = 1.0
@@ -35,6 +35,8 @@ class Host(Protocol):
     def disconnected(self, reason: str) -> None: ...
     def account_silent(self) -> None: ...
     @property
+    def name(self) -> str: ...
+    @property
     def reconciled(self) -> bool: ...
     @property
     def connected(self) -> bool: ...
@@ -44,7 +46,7 @@ class Caretaker:
     """Two tasks: ``settle_orders`` looks after single orders, ``keep_reconciled`` after the whole."""
 
     def __init__(
-        self, *, books: Books, gateway: Gateway, reconciler: Reconciler, host: Host, config: LoopConfig
+        self, *, books: VenueBooks, gateway: Gateway, reconciler: Reconciler, host: Host, config: LoopConfig
     ) -> None:
         self._books = books
         self._gateway = gateway
@@ -136,19 +138,22 @@ class Caretaker:
             done = await self._reconciler.run()
         except VenueError as error:
             self._failures += 1
-            RECONCILIATIONS.labels("venue away").inc()
+            self._count("venue away")
             self._host.disconnected(f"the venue cannot be asked: {error}")
             return
         if done is None or cuts != self._cuts:
-            RECONCILIATIONS.labels("overtaken").inc()
+            self._count("overtaken")
             return
         self._failures = 0 if done.ok else self._failures + 1
         self.passes += 1
-        RECONCILIATIONS.labels("agreed" if done.ok else "breaks").inc()
+        self._count("agreed" if done.ok else "breaks")
         if not done.ok:
-            log.error("books differ from the venue's", breaks=list(done.breaks))
+            log.error("books differ from the venue's", venue=self._host.name, breaks=list(done.breaks))
         self._host.report(done)
         if self._reconciler.late_fills > late and cuts == self._cuts_compared:
             # Connected all the time since the last comparison, and yet fills were not told.
             self._host.account_silent()
         self._cuts_compared = cuts
+
+    def _count(self, outcome: str) -> None:
+        RECONCILIATIONS.labels(self._host.name, outcome).inc()

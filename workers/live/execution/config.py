@@ -35,6 +35,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Public Ed25519 key that published limits are signed with; without it no limits are taken."""
     symbols: tuple[str, ...] = ()
     """Empty: everything that the venue lists."""
+    others: tuple[VenueAccess, ...] = ()
+    """Further venues of the account; what they list is known as ``symbol@name``."""
     bar_interval: str = ""
     """Binance's name of the bars to build, such as ``1s``; empty: what the venue says that it replays, else ``1m``."""
     order_timeout_s: float = 3.0

@@ -11,12 +11,13 @@ from typing import Any
 from workers.adapters.binance.market_client import FrameTimes
 from workers.adapters.feeds import Handlers
 from workers.adapters.frame_errors import FrameError
-from workers.engine.events import FeedStatus, MarketEvent
+from workers.engine.events import FeedStatus, Level, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.view import MarketView, ViewConfig
-from workers.engine.vocabulary import FeedState
+from workers.engine.vocabulary import FeedState, Side
 from workers.live.execution.gateway import NO_CAUSE, Cause
 from workers.live.execution.metrics import MARKET_EVENTS
+from workers.live.execution.names import Names
 
 Follow = Callable[[Sequence[Instrument], Handlers], Coroutine[Any, Any, None]]
 """Follows the market of these instruments until cancelled; raises what a handler raised."""
@@ -31,17 +32,20 @@ class Feed:
         self,
         instruments: Mapping[str, Instrument],
         *,
+        names: Names,
         follow: Follow,
         interval_ns: int,
         on_market: OnMarket,
     ) -> None:
+        """``instruments`` by key; ``follow`` knows them by the venue's own names."""
         self.interval_ns = interval_ns
+        self._names = names
         self._instruments = dict(instruments)
         self._follow = follow
         self._on_market = on_market
         self._again = asyncio.Event()
         self._reason = ""
-        self._counters = {symbol: MARKET_EVENTS.labels(symbol) for symbol in instruments}
+        self._counters = {symbol: MARKET_EVENTS.labels(names.venue, symbol) for symbol in instruments}
         self.views: dict[str, MarketView] = {}
         self.quotes: dict[str, Cause] = {}
         """How the newest believed event of each instrument came."""
@@ -60,7 +64,8 @@ class Feed:
         """Follow the market until cancelled; raises what the kernel raised: a failed handler must not trade on."""
         while True:
             handlers = Handlers(self.on_event, self._wants_snapshot, self._on_refused)
-            following = asyncio.create_task(self._follow(list(self._instruments.values()), handlers))
+            natives = [self._names.outward(one) for one in self._instruments.values()]
+            following = asyncio.create_task(self._follow(natives, handlers))
             asked = asyncio.create_task(self._again.wait())
             try:
                 await asyncio.wait({following, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,8 +94,9 @@ class Feed:
                 FeedStatus(symbol=symbol, ts_event=now, ts_recv=now, state=FeedState.STALE, detail=reason), now, 0, None
             )
 
-    def on_event(self, event: MarketEvent, times: FrameTimes) -> None:
+    def on_event(self, told: MarketEvent, times: FrameTimes) -> None:
         """One event off the wire, in the read callback of its socket."""
+        event = self._names.inward(told)
         self.events += 1
         self._counters[event.symbol].inc()
         self._take(event, time.time_ns(), times.decoded_ns, times)
@@ -113,10 +119,17 @@ class Feed:
                 self._on_market(one, now, NO_CAUSE)
 
     def _wants_snapshot(self, symbol: str) -> bool:
-        return self.views[symbol].wants_snapshot
+        return self.views[self._names.key(symbol)].wants_snapshot
 
     def _on_refused(self, error: FrameError) -> None:
         self.refused += 1
-        view = self.views.get(error.symbol)
+        view = self.views.get(self._names.key(error.symbol)) if error.symbol else None
         if view is not None:
             view.reject(error.reason, error.detail)
+
+    def depth(self, symbol: str, side: Side, levels: int) -> tuple[Level, ...]:
+        """At most ``levels`` levels of one side, best first; ``()`` while the book is not in sync."""
+        view = self.views.get(symbol)
+        if view is None or view.state is not FeedState.LIVE:
+            return ()
+        return tuple((view.book.bids if side is Side.BUY else view.book.asks).top(levels))

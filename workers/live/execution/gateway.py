@@ -53,7 +53,7 @@ NO_CAUSE: Final = Cause()
 
 
 class OrderPort(Protocol):
-    """What the gateway needs of a venue."""
+    """What the gateway needs of the venues; each order finds its own by its symbol."""
 
     async def submit(
         self, intent: OrderIntended, deadline: int, on_left: Callable[[str, int], None]
@@ -71,6 +71,7 @@ class Host(Protocol):
     def journal_restored(self) -> None: ...
     def doubt(self, client_id: str) -> None: ...
     def newest_quote(self, symbol: str) -> Cause: ...
+    def place_of(self, symbol: str) -> str: ...
 
 
 class _Waiting:
@@ -237,7 +238,7 @@ class Gateway:
         }
         # A forecast or a timer has no event of its own: there the stages of the quote that priced the order count.
         stages["total"] = left - cause.read if cause.read else sum(stages.values())
-        self._stages.observe(stages)
+        self._stages.observe(stages, self._host.place_of(intent.symbol))
         self._host.report(OrderSent(ts=time.time_ns(), client_id=client_id, stages=stages))
 
     def _not_sent(self, intent: OrderIntended, detail: str) -> None:
@@ -288,7 +289,7 @@ class Gateway:
             # Already over, or never there: which of them, only a query tells.
             self._host.doubt(client_id)
         except VenueError as error:
-            log.warning("cancel not confirmed", client_id=client_id, error=str(error))
+            log.warning("cancel not confirmed", symbol=symbol, client_id=client_id, error=str(error))
         finally:
             self._cancelling.pop(client_id, None)
 

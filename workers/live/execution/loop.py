@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
 
-from workers.adapters.binance.limits import Backoff
 from workers.adapters.forecast_client import Reply
 from workers.adapters.journal import Journal
-from workers.adapters.venue import VenueError
 from workers.engine.config import KernelConfig
 from workers.engine.events import (
-    BalanceAdopted,
+    Bar,
+    FeedStatus,
     JournalEvent,
     MarketEvent,
-    Record,
+    OrderFilled,
+    ReconciliationDone,
 )
 from workers.engine.execution.volume import learn
+from workers.engine.instruments import Instrument
 from workers.engine.kernel import Kernel
 from workers.engine.ports import Effects, RequestForecast
+from workers.engine.vocabulary import FeedState
 from workers.live.execution.binance_dialect import INTERVALS
 from workers.live.execution.config import LoopConfig
 from workers.live.execution.dialects import dialect_of
 from workers.live.execution.gateway import NO_CAUSE, Cause, Gateway
 from workers.live.execution.metrics import LOOP_LAG, WAKES, StageClock
+from workers.live.execution.parts import together
 from workers.live.execution.venue_session import VenueSession
+from workers.live.execution.venues import Venues, began
 
 SECOND_NS: Final = 1_000_000_000
-VENUE_RETRY_CAP_S: Final = 10.0
 CURVE_INTERVAL_NS: Final = 60 * SECOND_NS
 CURVE_BIN_NS: Final = 15 * 60 * SECOND_NS
 """Bars and bins that volume curves are learned from."""
@@ -52,36 +54,49 @@ class ForecastAsker(Protocol):
 
 
 class TradingLoop:
-    """One venue, one account, one journal. ``run`` once, on the loop that owns it."""
+    """One account at one venue or several, one journal. ``run`` once, on the loop that owns it."""
 
     def __init__(self, config: LoopConfig, journal: Journal, forecasts: ForecastAsker) -> None:
         self.config = config
         self.journal = journal
         self.stages = StageClock()
-        self.home = VenueSession(config.home, dialect_of(config.home, config), self)
-        kernel_config = KernelConfig(features=self.home.venue.rules.features)
+        accesses = (config.home, *config.others)
+        self.venues = Venues([VenueSession(access, dialect_of(access, config), self) for access in accesses])
+        kernel_config = KernelConfig(
+            features=self.home.orders.rules.features,
+            features_at={one.name: one.orders.rules.features for one in self.venues.others},
+        )
         self.kernel = Kernel(kernel_config, clock=time.perf_counter_ns)
-        self.gateway = Gateway(journal=journal, venue=self.home.venue, host=self, config=config, stages=self.stages)
+        self.kernel.desk.depth = self.venues.depth
+        self.gateway = Gateway(journal=journal, venue=self.venues, host=self, config=config, stages=self.stages)
         self.ready = asyncio.Event()
         self.last_tick = 0.0
         self.phase = "starting"
         self.forecast_asked = 0
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts
+        self._began: dict[str, int] = {}
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
+
+    @property
+    def home(self) -> VenueSession:
+        """The venue that the account is named after."""
+        return self.venues.home
 
     # -- life
 
     async def run(self, stop: asyncio.Event) -> None:
         """Trade until ``stop``; raises what broke the loop. The journal stays open for its owner to close."""
-        await self.home.venue.open()
+        for session in self.venues:
+            await session.open()
         try:
             self.phase = "waiting for the venue"
-            if await self._unless_stopped(self._meet_venue(), stop):
+            if await self._unless_stopped(self._begin(), stop):
                 await self._trade(stop)
         finally:
             self.phase = "stopped"
-            await self.home.venue.close()
+            for session in self.venues:
+                await session.close()
 
     async def _unless_stopped(self, work: Any, stop: asyncio.Event) -> bool:
         """Do ``work`` but give it up when ``stop`` comes first; True when it was done."""
@@ -97,37 +112,93 @@ class TradingLoop:
             return True
         return False
 
-    async def _meet_venue(self) -> None:
-        """Until the venue answers: its clock, instruments and fees. Then take the journal and build the parts."""
-        backoff = Backoff(random.Random(), cap_s=VENUE_RETRY_CAP_S)  # noqa: S311  # jitter, not a secret
-        while True:
-            try:
-                await self.home.meet()
-                break
-            except VenueError as error:
-                log.warning("venue does not answer yet", venue=self.config.venue, error=str(error))
-                await asyncio.sleep(backoff.next_delay())
+    async def _begin(self) -> None:
+        """Until the home venue answers. Then take the journal and build the parts; other venues may join later."""
+        trying = [asyncio.create_task(session.meet()) for session in self.venues.others]
+        try:
+            await self.home.meet_in_the_end()
+            if trying:
+                await asyncio.wait(trying, timeout=self.config.order_timeout_s)
+        finally:
+            for task in trying:
+                task.cancel()
+            outcomes = await asyncio.gather(*trying, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
         self._open_session()
-        for run in self.kernel.books.runs.values():
-            for bar in await self.home.history(run.instruments, run.interval_ns):
-                self.kernel.warm_bar(bar)
+        await self._warm_runs()
 
     def _open_session(self) -> None:
         recovered = self.journal.recovered
         self.kernel.recover(recovered)
         self.journal.release_recovered()
-        instruments = self.home.venue.instruments
+        self._began = began(recovered)
         self.apply(
             self.kernel.open_session(
                 time.time_ns(),
                 epoch=self.journal.epoch,
                 venue=self.config.venue,
                 worker=self.config.worker,
-                instruments=list(instruments.values()),
+                instruments=[one for session in self.venues for one in self._known(session)],
             )
         )
+        for session in self.venues:
+            if session.met:
+                self._attach(session)
+            else:
+                self._tell_away(session)
+
+    def _known(self, session: VenueSession) -> list[Instrument]:
+        """What the venue lists; while it does not answer, what the journal knows of it."""
+        if not session.met:
+            lines = self.kernel.books.lines
+            return [lines[symbol].instrument for symbol in session.books.symbols()]
+        session.keep(self.home)
+        return list(session.instruments.values())
+
+    def _attach(self, session: VenueSession) -> None:
         lengths = [run.interval_ns for run in self.kernel.books.runs.values()]
-        self.home.attach(interval_ns=lengths[0] if lengths else self._default_interval(), since_ns=_began(recovered))
+        session.attach(
+            interval_ns=lengths[0] if lengths else self._default_interval(),
+            since_ns=self._began.get(session.names.suffix, 0),
+        )
+
+    def _tell_away(self, session: VenueSession) -> None:
+        """A venue that was not met is shown as one that was lost."""
+        now, detail = time.time_ns(), f"{session.name} does not answer: {session.problem or 'no answer in time'}"
+        for symbol in session.books.symbols():
+            status = FeedStatus(symbol=symbol, ts_event=now, ts_recv=now, state=FeedState.STALE, detail=detail)
+            self.apply(self.kernel.on_market(status, now))
+        self.report(
+            ReconciliationDone(
+                ts=now,
+                ok=False,
+                orders_checked=0,
+                fills_adopted=0,
+                breaks=(detail,),
+                compared=False,
+                venue=session.names.suffix,
+            )
+        )
+
+    async def join(self, session: VenueSession) -> None:
+        """A venue answered after the start: from now on it is traded at like the others."""
+        session.keep(self.home)
+        instruments = list(session.instruments.values())
+        self.apply(self.kernel.join_venue(time.time_ns(), worker=self.config.worker, instruments=instruments))
+        self._attach(session)
+        log.info("venue joined", venue=session.name, instruments=len(instruments))
+        await self._warm_runs()
+
+    async def _warm_runs(self) -> None:
+        for run in list(self.kernel.books.runs.values()):
+            for bar in await self._history(run.instruments, run.interval_ns):
+                self.kernel.warm_bar(bar)
+
+    async def _history(self, symbols: Sequence[str], interval_ns: int) -> list[Bar]:
+        found = [await session.history(listed, interval_ns) for session, listed in self.venues.of_symbols(symbols)]
+        return [bar for bars in found for bar in bars]
 
     def _default_interval(self) -> int:
         market = self.home.market
@@ -142,23 +213,17 @@ class TradingLoop:
             "journal": self.gateway.run(),
             "timer": self._tick(),
             "forecasts": self._hear_forecasts(),
-            **self.home.parts(),
+            "stop": self._until(stop),
+            **{f"venue {session.name}": session.run() for session in self.venues},
         }
-        tasks = [asyncio.create_task(work, name=name) for name, work in parts.items()]
-        stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping in done:
-                await self._wind_down()
+            await together(parts, of=self.config.worker)
         finally:
             self.phase = "stopping"
-            for task in (*tasks, stopping):
-                task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                log.error("part of the trading loop failed", part=task.get_name(), error=repr(outcome))
-                raise outcome
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        await self._wind_down()
 
     async def _wind_down(self) -> None:
         """A clean end: no resting order stays unwatched, and what is on the wire is waited for."""
@@ -180,7 +245,8 @@ class TradingLoop:
             due = max(due, self.last_tick - self.config.tick_s)
             now = time.time_ns()
             self.apply(self.kernel.on_timer(now))
-            self.home.on_time(now)
+            for session in self.venues:
+                session.on_time(now)
 
     # -- inputs of the kernel
 
@@ -192,6 +258,8 @@ class TradingLoop:
     def report(self, event: JournalEvent) -> None:
         """Something happened outside; the kernel decides whether it is news."""
         self.apply(self.kernel.on_report(event, time.time_ns()))
+        if type(event) is OrderFilled and (session := self.venues.of(event.symbol)) is not None:
+            session.note_fill(event)
 
     def on_market(self, event: MarketEvent, now: int, cause: Cause) -> None:
         """What a venue's feed believes."""
@@ -228,40 +296,48 @@ class TradingLoop:
         WAKES.inc()
         log.warning("late wake", reason=reason)
         self.gateway.drop_waiting(reason)
-        self.home.resync(reason)
+        for session in self.venues:
+            session.resync(reason)
 
     def journal_failed(self, reason: str) -> None:
         """Nothing can be recorded, so nothing may be ordered."""
-        self.home.disconnected(reason)
+        for session in self.venues:
+            session.disconnected(reason)
 
     def journal_restored(self) -> None:
-        """There is room again; compare with the venue before going on."""
+        """There is room again; compare with the venues before going on."""
         log.info("journal can be written again")
-        if self.home.caretaker is not None:
-            self.home.caretaker.want()
+        for session in self.venues:
+            session.want()
 
     def doubt(self, client_id: str) -> None:
         """The venue's answer contradicts what we hold of this order."""
-        if self.home.caretaker is not None:
-            self.home.caretaker.doubt(client_id)
+        order = self.kernel.books.orders.get(client_id)
+        session = self.venues.of(order.symbol) if order is not None else None
+        if session is not None and session.caretaker is not None:
+            session.caretaker.doubt(client_id)
 
     def newest_quote(self, symbol: str) -> Cause:
         """How the newest market event of ``symbol`` came to us."""
-        return self.home.newest_quote(symbol)
+        return self.venues.newest_quote(symbol)
 
-    def venue_lost(self, name: str, reason: str) -> None:  # noqa: ARG002
+    def place_of(self, symbol: str) -> str:
+        """Name of the venue of ``symbol``."""
+        return self.venues.place_of(symbol)
+
+    def venue_lost(self, name: str, reason: str) -> None:
         """Reports of this venue do not reach us, so nothing may be ordered there."""
-        self.apply(self.kernel.on_disconnect(time.time_ns(), reason=reason))
+        self.apply(self.kernel.on_disconnect(time.time_ns(), reason=reason, venue=name))
 
     @property
     def reconciled(self) -> bool:
-        """True while the books are known to agree with the venue's."""
-        return self.home.reconciled
+        """True while the books are known to agree with those of every venue."""
+        return all(session.reconciled for session in self.venues)
 
     @property
     def connected(self) -> bool:
-        """True while reports reach us and records reach the disk."""
-        return self.home.connected
+        """True while the reports of every venue reach us and records reach the disk."""
+        return all(session.connected for session in self.venues)
 
     # -- runs
 
@@ -270,22 +346,18 @@ class TradingLoop:
         if str(plan["run_id"]) in self.kernel.books.runs:
             return
         symbols, interval_ns = tuple(plan["instruments"]), int(plan["interval_ns"])
-        listed = self.home.venue.instruments
-        bars = await self.home.history([symbol for symbol in symbols if symbol in listed], interval_ns)
+        bars = await self._history(symbols, interval_ns)
         self.apply(self.kernel.start_run(time.time_ns(), plan))
         for bar in bars:
             self.kernel.warm_bar(bar)
-        self.home.build_bars(interval_ns)
+        for session in self.venues:
+            session.build_bars(interval_ns)
 
     async def learn_volume(self, symbol: str) -> None:
         """Let parents in ``symbol`` know at what time of the day how much trades; ValueError without history."""
-        listed = self.home.venue.instruments
-        if symbol not in listed:
-            raise ValueError(f"the venue does not list {symbol}; known: {', '.join(sorted(listed))}")
-        volumes = [(bar.start, bar.volume) for bar in await self.home.history([symbol], CURVE_INTERVAL_NS)]
+        bars = await self._history([symbol], CURVE_INTERVAL_NS)
+        if not any(symbol in session.instruments for session in self.venues):
+            known = sorted(key for session in self.venues for key in session.instruments)
+            raise ValueError(f"no venue lists {symbol}; known: {', '.join(known)}")
+        volumes = [(bar.start, bar.volume) for bar in bars]
         self.kernel.desk.parents.curves[symbol] = learn(volumes, bin_ns=CURVE_BIN_NS)
-
-
-def _began(records: Sequence[Record]) -> int:
-    """When these books began: at their first adopted balance, 0 before it."""
-    return next((record.event.ts for record in records if isinstance(record.event, BalanceAdopted)), 0)

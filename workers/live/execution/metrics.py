@@ -7,7 +7,7 @@ Stages of an order, in ns: ``receive`` socket to decoder, ``decode``, ``book`` c
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -20,12 +20,12 @@ BUCKETS: Final = (
 )  # fmt: skip
 
 STAGE_SECONDS: Final = Histogram(
-    "gekko_order_stage_seconds", "Time that an order spent in a stage", ["stage"], buckets=BUCKETS
+    "gekko_order_stage_seconds", "Time that an order spent in a stage", ["venue", "stage"], buckets=BUCKETS
 )
-MARKET_EVENTS: Final = Counter("gekko_market_events_total", "Market events taken from the feed", ["symbol"])
+MARKET_EVENTS: Final = Counter("gekko_market_events_total", "Market events taken from the feed", ["venue", "symbol"])
 JOURNAL_SECONDS: Final = Histogram("gekko_journal_commit_seconds", "Time of a durable group write", buckets=BUCKETS)
 LOOP_LAG: Final = Gauge("gekko_loop_lag_seconds", "How late the loop's last timer was")
-RECONCILIATIONS: Final = Counter("gekko_reconciliations_total", "Reconciliations with the venue", ["outcome"])
+RECONCILIATIONS: Final = Counter("gekko_reconciliations_total", "Reconciliations with the venue", ["venue", "outcome"])
 WAKES: Final = Counter("gekko_late_wakes_total", "Times that the loop was found to have been paused")
 
 
@@ -34,17 +34,23 @@ class StageClock:
 
     def __init__(self) -> None:
         self._samples: dict[str, deque[int]] = {stage: deque(maxlen=SAMPLES) for stage in STAGES}
-        self._observers = {stage: STAGE_SECONDS.labels(stage).observe for stage in STAGES}
+        self._observers: dict[tuple[str, str], Callable[[float], None]] = {}
         self.counts = dict.fromkeys(STAGES, 0)
 
-    def observe(self, stages: Mapping[str, int]) -> None:
-        """Take one order's stages; names that are no stage are passed over."""
+    def observe(self, stages: Mapping[str, int], venue: str) -> None:
+        """Take the stages of one order to ``venue``; names that are no stage are passed over."""
         for stage, elapsed in stages.items():
             samples = self._samples.get(stage)
             if samples is not None:
                 samples.append(elapsed)
                 self.counts[stage] += 1
-                self._observers[stage](elapsed / SECOND_NS)
+                self._observer(venue, stage)(elapsed / SECOND_NS)
+
+    def _observer(self, venue: str, stage: str) -> Callable[[float], None]:
+        known = self._observers.get((venue, stage))
+        if known is None:
+            known = self._observers[venue, stage] = STAGE_SECONDS.labels(venue, stage).observe
+        return known
 
     def forget(self) -> None:
         """Begin the samples anew; the histograms keep what they have."""

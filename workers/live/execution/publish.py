@@ -15,6 +15,7 @@ from workers.engine.market_state import MarketState
 from workers.engine.risk.limits import UNBOUNDED
 from workers.live.execution.loop import TradingLoop
 from workers.live.execution.parents import parent_row, plain
+from workers.live.execution.venue_session import VenueSession
 
 INTERVAL_S: Final = 0.25
 SLOW_EVERY: Final = 4
@@ -69,9 +70,11 @@ def position_row(loop: TradingLoop, line: Line) -> dict[str, Any]:
     }
 
 
-def feed_row(loop: TradingLoop, view: MarketView, market: MarketState, now: int) -> dict[str, Any]:
+def feed_row(
+    loop: TradingLoop, session: VenueSession, view: MarketView, market: MarketState, now: int
+) -> dict[str, Any]:
     """One instrument's market data."""
-    instrument, info, top = view.instrument, loop.home.market, view.top
+    instrument, info, top = view.instrument, session.market, view.top
     forecast = market.forecast
     return {
         "venue": loop.config.venue,
@@ -86,10 +89,29 @@ def feed_row(loop: TradingLoop, view: MarketView, market: MarketState, now: int)
         "resyncs": view.resyncs,
         "refused": dict(view.gate.counters),
         "market": info.market if info else "exchange",
-        "label": info.label if info else loop.config.venue,
+        "label": info.label if info else session.name,
         "bars": len(market.closes),
         "forecast_age_ms": (now - forecast.as_of) // 1_000_000 if forecast else None,
         "confidence": round(forecast.confidence, 4) if forecast else None,
+    }
+
+
+def absent_row(loop: TradingLoop, session: VenueSession, market: MarketState) -> dict[str, Any]:
+    """The same of an instrument whose venue does not answer; the journal knows it."""
+    empty = dict.fromkeys(("bid", "ask", "age_ms", "forecast_age_ms", "confidence"))
+    return {
+        **empty,
+        "venue": loop.config.venue,
+        "symbol": market.symbol,
+        "state": market.feed.value,
+        "detail": f"{session.name} does not answer: {session.problem}",
+        "session_id": 0,
+        "closes_at_ms": 0,
+        "resyncs": 0,
+        "refused": {},
+        "market": "away",
+        "label": session.name,
+        "bars": 0,
     }
 
 
@@ -103,6 +125,7 @@ def risk_row(loop: TradingLoop, now: int) -> dict[str, Any]:
         "reason": books.state_reason,
         "control_version": books.control_version,
         "reconciled": risk.reconciled,
+        "venues": {session.name: venue_row(session) for session in loop.venues},
         "limits_version": books.limits_version,
         "limits_fresh": limits is not None and now <= risk.limits_until,
         "denied": dict(books.denied),
@@ -155,7 +178,7 @@ def latency_row(loop: TradingLoop) -> dict[str, Any]:
         "forecasts_asked": loop.forecast_asked,
         "forecast_queue_ns": heard.queue_ns if heard else None,
         "forecast_compute_ns": heard.compute_ns if heard else None,
-        "market_events": loop.home.feed.events if loop.home.feed else 0,
+        "market_events": sum(one.feed.events for one in loop.venues if one.feed),
     }
 
 
@@ -180,11 +203,8 @@ class Publisher:
         bus.put("pnl", loop.config.venue, pnl_row(loop))
         for symbol, line in loop.kernel.books.lines.items():
             bus.put("positions", f"{loop.config.venue}:{symbol}", position_row(loop, line))
-        if loop.home.feed is not None:
-            for symbol, view in loop.home.feed.views.items():
-                bus.put(
-                    "feed", f"{loop.config.venue}:{symbol}", feed_row(loop, view, loop.kernel.desk.markets[symbol], now)
-                )
+        for session in loop.venues:
+            self._publish_feed(session, now)
         for parent in list(loop.kernel.books.working.values()):
             bus.put("parent_progress", parent.parent_id, parent_row(loop, parent))
         self._round += 1
@@ -192,12 +212,30 @@ class Publisher:
             bus.put("risk", loop.config.venue, risk_row(loop, now))
             bus.put("latency", loop.config.worker, latency_row(loop))
 
+    def _publish_feed(self, session: VenueSession, now: int) -> None:
+        loop, markets = self._loop, self._loop.kernel.desk.markets
+        if session.feed is not None:
+            for symbol, view in session.feed.views.items():
+                row = feed_row(loop, session, view, markets[symbol], now)
+                self._bus.put("feed", f"{loop.config.venue}:{symbol}", row)
+        elif not session.met:
+            for symbol in session.books.symbols():
+                row = absent_row(loop, session, markets[symbol])
+                self._bus.put("feed", f"{loop.config.venue}:{symbol}", row)
+
+
+def venue_row(session: VenueSession) -> dict[str, Any]:
+    """How one venue is."""
+    return {"connected": session.connected, "reconciled": session.reconciled, "problem": session.problem}
+
 
 def status(loop: TradingLoop, problem: str) -> dict[str, Any]:
     """Everything that a person or the deployment asks about the loop."""
-    books, feed = loop.kernel.books, loop.home.feed
+    books = loop.kernel.books
+    feeds = [session.feed for session in loop.venues if session.feed is not None]
     return {
         "phase": loop.phase,
+        "venues": {session.name: venue_row(session) for session in loop.venues},
         "epoch": loop.journal.epoch,
         "venue": loop.config.venue,
         "state": books.state.value,
@@ -212,7 +250,7 @@ def status(loop: TradingLoop, problem: str) -> dict[str, Any]:
         "runs": list(books.runs),
         "open_orders": books.open_count,
         "fills": books.fills,
-        "feeds": {symbol: view.state.value for symbol, view in feed.views.items()} if feed else {},
+        "feeds": {symbol: view.state.value for feed in feeds for symbol, view in feed.views.items()},
         "late_wakes": loop.kernel.gaps,
         "tick_age_s": round(time.monotonic() - loop.last_tick, 3) if loop.last_tick else None,
         "problem": problem,

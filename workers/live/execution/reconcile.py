@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 from workers.adapters.binance.reports import fill_of
 from workers.adapters.venue import OrderNotFound, VenueOrder, VenueTrade
-from workers.engine.accounting.books import Books
 from workers.engine.events import (
     BalanceAdopted,
     JournalEvent,
@@ -27,6 +26,7 @@ from workers.engine.execution.client_ids import is_ours
 from workers.engine.execution.orders import Order
 from workers.engine.instruments import from_atoms
 from workers.engine.vocabulary import OrderStatus
+from workers.live.execution.venue_books import VenueBooks
 
 ATTEMPTS: Final = 6
 LATE_NS: Final = 5_000_000_000
@@ -52,7 +52,7 @@ class Reconciler:
         self,
         *,
         venue: AccountPort,
-        books: Books,
+        books: VenueBooks,
         report: Callable[[JournalEvent], None],
         in_flight: Callable[[str], bool],
         clock: Callable[[], int],
@@ -73,6 +73,7 @@ class Reconciler:
         self._compared: dict[str, int] = {}
         self._newest: dict[str, int] = {}
         self._missing: set[str] = set()
+        self._adopted = 0
         self.late_fills = 0
         """Fills adopted here although the account stream had had seconds to report them."""
 
@@ -128,6 +129,7 @@ class Reconciler:
                 continue
             client_id = await self._owner(trade)
             if client_id in self._books.orders:
+                self._adopted += 1
                 self.late_fills += self._clock() - trade.ts_event > LATE_NS
                 self._report(fill_of(trade, client_id, self._clock()))
             else:
@@ -150,7 +152,7 @@ class Reconciler:
 
     async def run(self) -> ReconciliationDone | None:
         """Compare orders, fills and balances; None when trading was too lively for a verdict. May raise VenueError."""
-        before = self._books.fills
+        self._adopted = 0
         await self._begin()
         open_orders = self._books.open_orders()
         breaks = await self._compare_orders()
@@ -162,8 +164,9 @@ class Reconciler:
             ts=self._clock(),
             ok=not breaks,
             orders_checked=len(open_orders),
-            fills_adopted=self._books.fills - before,
+            fills_adopted=self._adopted,
             breaks=tuple(breaks),
+            venue=self._books.suffix,
         )
 
     async def _begin(self) -> None:
@@ -210,15 +213,15 @@ class Reconciler:
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             breaks = []
-            for symbol in self._books.lines:
+            for symbol in self._books.symbols():
                 breaks += await self.adopt_fills(symbol, everything=attempt >= ATTEMPTS - 2)
-            moved, ours = self._books.fills, self._books.balances()
+            ours = self._books.balances()
             theirs = await self._venue.balances()
             differences = _differences(ours, theirs)
             if not differences and not breaks:
                 self._remember()
                 return []
-            if self._books.fills != moved and last:
+            if last and self._books.balances() != ours:
                 return None
             breaks += differences
             await asyncio.sleep(PAUSE_S)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -9,19 +11,25 @@ from typing import Any, Final, Protocol
 import structlog
 
 from workers.adapters.binance.exchange_info import MarketInfo
-from workers.adapters.venue import Venue, VenueError
-from workers.engine.events import Bar, FeedStatus, JournalEvent, MarketEvent
+from workers.adapters.binance.limits import Backoff
+from workers.adapters.venue import VenueError
+from workers.engine.events import Bar, FeedStatus, JournalEvent, MarketEvent, OrderFilled
+from workers.engine.instruments import Instrument
 from workers.engine.kernel import Kernel
 from workers.live.execution.caretaker import Caretaker
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import AccountHooks, AccountStream, Dialect
 from workers.live.execution.feed import Feed
 from workers.live.execution.gateway import NO_CAUSE, Cause, Gateway
+from workers.live.execution.names import KeyedVenue, Names
+from workers.live.execution.parts import together
 from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.venue_books import VenueBooks
 
 SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HISTORY_BARS: Final = 1000
+RETRY_CAP_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,20 +44,31 @@ class Host(Protocol):
     def report(self, event: JournalEvent) -> None: ...
     def on_market(self, event: MarketEvent, now: int, cause: Cause) -> None: ...
     def venue_lost(self, name: str, reason: str) -> None: ...
+    async def join(self, session: VenueSession) -> None: ...
 
 
 class VenueSession:
-    """Built in steps: made, ``meet`` until the venue answers, ``attach`` once the kernel knows its instruments."""
+    """Built in steps: made, ``meet`` until the venue answers, ``attach`` once the kernel knows its instruments.
+
+    Towards the loop everything is named by the engine's keys, towards the dialect by the venue's own names.
+    """
 
     def __init__(self, access: VenueAccess, dialect: Dialect, host: Host) -> None:
         self.access = access
         self.dialect = dialect
+        self.names = Names(access.name, host.config.venue)
+        self.orders = KeyedVenue(dialect.venue, self.names) if self.names.suffix else dialect.venue
+        """Order entry under the engine's keys."""
+        self.met = False
+        self.problem = ""
+        """Why the venue could not be met; empty before and after."""
         self.feed: Feed | None = None
         self.users: AccountStream | None = None
         self.caretaker: Caretaker | None = None
         self._host = host
         self._opened: dict[str, tuple[int, int]] = {}
         """Market session by instrument, and when it began, ns; 0 for one that was on when we came."""
+        self._newest: dict[str, int] = {}
 
     @property
     def name(self) -> str:
@@ -57,24 +76,65 @@ class VenueSession:
         return self.access.name
 
     @property
-    def venue(self) -> Venue:
-        """Order entry."""
-        return self.dialect.venue
+    def instruments(self) -> Mapping[str, Instrument]:
+        """What it lists, by key."""
+        return self.orders.instruments
 
     @property
     def market(self) -> MarketInfo | None:
         """What a paper venue says of the market that it plays."""
         return self.dialect.market
 
-    async def meet(self) -> None:
-        """Learn the venue's clock, instruments and fees; VenueError while it does not answer."""
-        await self.venue.synchronise_clock()
-        await self.venue.load_instruments(self.access.symbols)
+    async def open(self) -> None:
+        """Make the connection pools; nothing is sent yet."""
+        await self.dialect.venue.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.dialect.venue.close()
+
+    async def meet(self) -> bool:
+        """Learn the venue's clock, instruments and fees; False, with ``problem``, while it does not answer."""
+        try:
+            await self.dialect.venue.synchronise_clock()
+            await self.orders.load_instruments(self.access.symbols)
+        except VenueError as error:
+            self.problem = str(error)
+            log.warning("venue does not answer yet", venue=self.name, error=self.problem)
+        else:
+            self.met, self.problem = True, ""
+        return self.met
+
+    async def meet_in_the_end(self) -> None:
+        """Ask until the venue answers."""
+        backoff = Backoff(random.Random(), cap_s=RETRY_CAP_S)  # noqa: S311  # jitter, not a secret
+        while True:
+            if self.met or await self.meet():
+                return
+            await asyncio.sleep(backoff.next_delay())
+
+    async def run(self) -> None:
+        """Until cancelled; raises what broke a part. A venue that was not met yet joins as soon as it answers."""
+        await self.meet_in_the_end()
+        if self.feed is None:
+            await self._host.join(self)
+        await together(self._parts(), of=self.name)
+
+    def keep(self, home: VenueSession) -> None:
+        """Leave out what an account of the home venue's quote asset cannot hold, and say so."""
+        if isinstance(self.orders, KeyedVenue):
+            quote = next((one.quote for one in home.instruments.values()), "")
+            if left := self.orders.keep(quote):
+                log.warning("instruments left out", venue=self.name, symbols=left, wanted=f"one per base, in {quote}")
 
     def attach(self, *, interval_ns: int, since_ns: int) -> None:
         """Build feed, account stream and caretaker; ``since_ns``: our books at this venue began then, 0 for never."""
         self.feed = Feed(
-            self.venue.instruments, follow=self.dialect.follow, interval_ns=interval_ns, on_market=self._on_market
+            self.instruments,
+            names=self.names,
+            follow=self.dialect.follow,
+            interval_ns=interval_ns,
+            on_market=self._on_market,
         )
         self.users = self.dialect.account(
             AccountHooks(
@@ -90,22 +150,25 @@ class VenueSession:
         host = self._host
         slack_ns = int(host.config.venue_clock_slack_s * SECOND_NS)
         reconciler = Reconciler(
-            venue=self.venue,
-            books=host.kernel.books,
+            venue=self.orders,
+            books=self.books,
             report=host.report,
             in_flight=host.gateway.in_flight,
             clock=time.time_ns,
             settle_after_ns=host.kernel.config.send_within_ns + slack_ns,
             since_ns=since_ns,
         )
-        return Caretaker(
-            books=host.kernel.books, gateway=host.gateway, reconciler=reconciler, host=self, config=host.config
-        )
+        return Caretaker(books=self.books, gateway=host.gateway, reconciler=reconciler, host=self, config=host.config)
 
-    def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+    @property
+    def books(self) -> VenueBooks:
+        """The books as far as they are of this venue."""
+        return VenueBooks(self._host.kernel.books, self.names)
+
+    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs for this venue, by name; RuntimeError before ``attach``."""
         if self.feed is None or self.users is None or self.caretaker is None:
-            raise RuntimeError(f"expected venue {self.name} to be met before trading")
+            raise RuntimeError(f"expected venue {self.name} to be attached before trading")
         return {
             "market": self.feed.run(),
             "account": self.users.run(),
@@ -150,12 +213,12 @@ class VenueSession:
         bars: list[Bar] = []
         for symbol in symbols:
             try:
-                found = await self.dialect.history(symbol, interval_ns, HISTORY_BARS)
+                found = await self.dialect.history(self.names.native(symbol), interval_ns, HISTORY_BARS)
             except VenueError as error:
                 log.warning("no history", venue=self.name, symbol=symbol, error=str(error))
                 continue
             now, opened = time.time_ns(), self._session_opened(symbol)
-            bars += [bar for bar in found if bar.ts_event <= now and bar.start >= opened]
+            bars += [self.names.inward(bar) for bar in found if bar.ts_event <= now and bar.start >= opened]
         return bars
 
     def _session_opened(self, symbol: str) -> int:
@@ -169,20 +232,29 @@ class VenueSession:
 
     def _on_reports(self, events: Sequence[JournalEvent]) -> None:
         for event in events:
-            self._host.report(event)
+            self._host.report(self.names.reported(event))
 
     def _on_user_stream(self, connected: bool, detail: str) -> None:
         if not connected:
             self.disconnected(f"account stream lost: {detail}")
-        elif self.caretaker is not None:
-            self.caretaker.want()
+        else:
+            self.want()
 
     def _working(self) -> Mapping[str, str]:
-        return {order.client_id: order.symbol for order in self._host.kernel.books.open_orders()}
+        return {order.client_id: self.names.native(order.symbol) for order in self.books.open_orders()}
 
-    def _newest_trade(self, symbol: str) -> int:
-        trades = self._host.kernel.books.trades
-        return max((trade_id for traded, trade_id in trades if traded == symbol), default=0)
+    def _newest_trade(self, native: str) -> int:
+        """Walks all trades once per symbol; afterwards ``note_fill`` keeps it."""
+        symbol = self.names.key(native)
+        if symbol not in self._newest:
+            trades = self._host.kernel.books.trades
+            self._newest[symbol] = max((trade_id for traded, trade_id in trades if traded == symbol), default=0)
+        return self._newest[symbol]
+
+    def note_fill(self, fill: OrderFilled) -> None:
+        """The books have this fill."""
+        if fill.symbol in self._newest:
+            self._newest[fill.symbol] = max(fill.trade_id, self._newest[fill.symbol])
 
     def report(self, event: JournalEvent) -> None:
         """What the caretaker found out."""
@@ -200,6 +272,11 @@ class VenueSession:
         if self.users is not None:
             self.users.restart()
 
+    def want(self) -> None:
+        """Compare the books with the venue's as soon as possible."""
+        if self.caretaker is not None:
+            self.caretaker.want()
+
     def resync(self, reason: str) -> None:
         """The process was paused: trust no connection, and compare everything anew."""
         if self.caretaker is not None:
@@ -213,7 +290,7 @@ class VenueSession:
     @property
     def reconciled(self) -> bool:
         """True while the books are known to agree with the venue's."""
-        return self._host.kernel.desk.risk.reconciled
+        return self.name in self._host.kernel.desk.risk.reconciled_at
 
     @property
     def connected(self) -> bool:

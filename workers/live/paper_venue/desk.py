@@ -82,6 +82,7 @@ class Desk:
         self._hub = hub
         self._faults = faults
         self._clock = clock
+        self._held: list[bytes] = []
 
     def restore(self, books: Books, now: int) -> None:
         """Take over an earlier process's books; open orders on instruments that are gone expire."""
@@ -127,7 +128,11 @@ class Desk:
             log.critical("the venue's log cannot be written; stopping", exc_info=written.exception())
             signal.raise_signal(signal.SIGTERM)
             return
-        for event in events:
+        held, self._held = self._held, []
+        if not held and self._faults.spend("reorder_reports"):
+            self._held = list(events)
+            return
+        for event in (*events, *held):
             self.publish(event)
 
     def publish(self, event: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Misbehaviour on command, for fault tests. Every field is a budget or a delay; zero is good behaviour."""
+"""Misbehaviour on command, for fault tests. Fields are budgets, delays or sizes; zero is good behaviour."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     reject_orders: int = 0
     lose_ack: int = 0
     duplicate_reports: int = 0
+    reorder_reports: int = 0
+    """Groups of reports that are told after the next group."""
     pause_feed_ms: int = 0
     drop_websockets: bool = False
+    spike_frames: int = 0
+    """Tickers and trades that come ``spike_bps`` off."""
+    spike_bps: int = 0
 
     def spend(self, name: str) -> bool:
         """Use one of a budget up; False when there is none."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from workers.live.paper_venue.venue import Venue
-from workers.live.paper_venue.wire import Frame, MarketSource
+from workers.live.paper_venue.wire import Frame, MarketSource, TopFrame, TradeFrame
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Replayer:
                 start += late
                 self._ends += late
                 market.move_close(self._ends // _MS, now)
-            market.apply(frame, now)
+            market.apply(self._spiked(frame), now)
             if now - self._saved_ns > _NS:
                 self._saved_ns = now
                 saving = Position(self._source.label, number, offset)
@@ -116,6 +116,20 @@ class Replayer:
         """Fault: hold the feed."""
         pause, self._venue.faults.pause_feed_ms = self._venue.faults.pause_feed_ms, 0
         await asyncio.sleep(pause / 1000)
+
+    def _spiked(self, frame: Frame) -> Frame:
+        """Fault: a price that is far off for a moment."""
+        faults = self._venue.faults
+        if not isinstance(frame, TopFrame | TradeFrame) or not faults.spend("spike_frames"):
+            return frame
+        grid, factor = self._venue.desk.grids[frame.symbol], 1 + faults.spike_bps / 10_000
+
+        def off(price: str) -> str:
+            return grid.price(max(round(grid.ticks(price) * factor), 1))
+
+        if isinstance(frame, TradeFrame):
+            return msgspec.structs.replace(frame, price=off(frame.price))
+        return msgspec.structs.replace(frame, bid=off(frame.bid), ask=off(frame.ask))
 
     def _save(self, position: Position) -> None:
         temporary = self._path.with_suffix(".new")

@@ -11,10 +11,11 @@ from typing import Final
 
 import msgspec
 
-from workers.engine.events import Level
 from workers.engine.vocabulary import Side
 
 PPB: Final = 10**9
+Level = tuple[int, int]
+"""(price in ticks, quantity in lots), as ``events.Level``, which journals what is made here."""
 SECOND_NS: Final = 10**9
 
 
@@ -59,6 +60,10 @@ class DarkVenue(msgspec.Struct, frozen=True, kw_only=True):
     """Smallest part of the ping that may fill: less would only show that somebody is here."""
     delay_ppb: int
     """Expected adverse move of the lit books while the ping is away, see ``latency_penalty``."""
+    available: int = -1
+    """As of a lit venue."""
+    middle: int = 0
+    """Where it is expected to cross: the middle of the lit books in money units per atom; 0 counts the touch."""
 
 
 class RouteRequest(msgspec.Struct, frozen=True, kw_only=True):

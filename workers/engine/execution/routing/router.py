@@ -211,7 +211,14 @@ def _middle(inputs: RouteInputs, venue: DarkVenue) -> int:
 def _ping(inputs: RouteInputs, venue: DarkVenue) -> Leg | None:
     lots = min(inputs.request.atoms // venue.lot_atoms, venue.max_lots)
     price = _middle(inputs, venue)
-    if lots < max(venue.min_lots, 1) or price <= 0:
+    if price <= 0:
+        return None
+    if venue.available >= 0:
+        need = venue.lot_atoms
+        if inputs.request.side is Side.BUY:
+            need = -(-venue.value_factor * venue.lot_atoms * price * (PPB + max(venue.fee_ppb, 0)) // PPB)
+        lots = min(lots, venue.available // need)
+    if lots < max(venue.min_lots, 1):
         return None
     least = max(venue.min_lots, int(lots * venue.min_fraction))
     return Leg(venue=venue.venue, symbol=venue.symbol, lots=lots, price=price, min_lots=least)
@@ -221,6 +228,7 @@ def _saving(request: RouteRequest, venue: DarkVenue, leg: Leg, plan: _Plan) -> f
     """Expected saving in money units x ``PPB``: what fills there instead of here, less what waiting costs."""
     atoms = min(leg.lots * venue.lot_atoms, plan.placed)
     lit_unit = plan.cost / plan.placed
-    dark_unit = int(request.side) * leg.price * venue.value_factor * (PPB + int(request.side) * venue.fee_ppb)
+    price = venue.middle or leg.price * venue.value_factor
+    dark_unit = int(request.side) * price * (PPB + int(request.side) * venue.fee_ppb)
     waiting = abs(plan.cost) * venue.delay_ppb / PPB
     return venue.fill_probability * max(venue.min_fraction, 0.5) * atoms * (lit_unit - dark_unit) - waiting

@@ -29,20 +29,20 @@ def unit_cost(side: Side, venue: LitVenue, ticks: int) -> int:
 def offers(request: RouteRequest, number: int, venue: LitVenue) -> list[Offer]:
     """Best first: levels within the limit, in front of our own resting order, that the venue's account can pay for."""
     found: list[Offer] = []
-    side, left, lots_left = request.side, venue.available, venue.max_lots
+    side, taken = request.side, 0
     for ticks, shown in venue.levels:
         if not _allowed(request, venue, ticks):
             break
-        lots = min(shown, lots_left)
-        if left >= 0:
+        lots = min(shown, venue.max_lots - taken)
+        if venue.available >= 0:
+            # The order reserves its limit for every lot: all must be payable at the worst level that it reaches.
             price = venue.lot_atoms
             if side is Side.BUY:
                 price = -(-venue.value_factor * venue.lot_atoms * ticks * (PPB + max(venue.fee_ppb, 0)) // PPB)
-            lots = min(lots, left // price)
-            left -= lots * price
+            lots = min(lots, venue.available // price - taken)
         if lots <= 0:
             break
-        lots_left -= lots
+        taken += lots
         found.append(Offer(unit_cost(side, venue, ticks), number, ticks, lots))
         if lots < shown:
             break

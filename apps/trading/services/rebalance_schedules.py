@@ -1,0 +1,168 @@
+"""Standing policies: whether bands or drift make a new book due is asked again and again, by beat.
+
+What comes of it is a proposal, unless the policy says ``execute``: then its trades are approved on the leave of the
+one who set the schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.permissions import Capability, require
+from apps.accounts.services.stepup import consume_grant
+from apps.audit import services as audit
+from apps.core.context import ActorKind, Context
+from apps.core.errors import Conflict, DomainError, IllegalTransition, Invalid, NotFound
+from apps.trading.domain.control import checked_reason
+from apps.trading.domain.states import short
+from apps.trading.models import RebalanceSchedule, RebalanceState, TradingControl
+from apps.trading.selectors import get_control, get_venue
+from apps.trading.services.executions import ACTION, approve_rebalance
+from apps.trading.services.rebalances import checked_policy, request_rebalance
+from workers.engine.portfolio.execution import Schedule
+from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
+
+
+def frozen_policy(venue: str, policy: Mapping[str, Any]) -> tuple[dict[str, Any], str, Schedule]:
+    """The policy with every default, its digest and its schedule; Invalid when it has none or cannot be meant."""
+    parsed = checked_policy(get_venue(venue).name, policy)
+    if parsed.schedule is None:
+        raise Invalid("a schedule needs policy.schedule with every_s", field="policy")
+    frozen = policy_data(parsed)
+    return frozen, digest_of(frozen), parsed.schedule
+
+
+@transaction.atomic
+def set_schedule(
+    ctx: Context, *, venue: str, policy: Mapping[str, Any], reason: str, grant: UUID | None
+) -> RebalanceSchedule:
+    """Ask for books of ``venue`` by ``policy`` from now on; the one that was set before ends.
+
+    Needs REBALANCE_RUN; where the policy executes by itself also TRADING_ORDER and, of a person, a fresh code for
+    ``trading.rebalance`` on the venue's name, a colon and the digest of the frozen policy.
+    """
+    require(ctx, Capability.REBALANCE_RUN, object_type="rebalance_schedule", object_id=venue)
+    reason = checked_reason(reason)
+    frozen, digest, schedule = frozen_policy(venue, policy)
+    if schedule.execute:
+        require(ctx, Capability.TRADING_ORDER, object_type="rebalance_schedule", object_id=venue)
+        if ctx.actor.kind is not ActorKind.SERVICE:
+            ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=f"{venue}:{digest}")
+    TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
+    for older in RebalanceSchedule.objects.select_for_update().filter(venue_id=venue, ended_at=None):
+        _end(ctx, older, "another one was set in its place")
+    made = RebalanceSchedule.objects.create(
+        venue_id=venue,
+        policy=frozen,
+        policy_digest=digest,
+        reason=reason,
+        set_by=ctx.actor.user,
+        set_by_name=ctx.actor.name,
+        set_at=ctx.now(),
+        next_at=ctx.now(),
+    )
+    audit.record(
+        ctx.because(reason),
+        event="trading.rebalance.schedule_set",
+        object_type="rebalance_schedule",
+        object_id=str(made.pk),
+        after={"venue": venue, "policy": frozen, "policy_digest": digest, "execute": schedule.execute},
+    )
+    return made
+
+
+@transaction.atomic
+def end_schedule(ctx: Context, *, schedule_id: UUID | str, reason: str) -> RebalanceSchedule:
+    """Ask no more. What is being worked goes on. Needs REBALANCE_RUN. NotFound; IllegalTransition when it is over."""
+    require(ctx, Capability.REBALANCE_RUN, object_type="rebalance_schedule", object_id=str(schedule_id))
+    reason = checked_reason(reason)
+    schedule = RebalanceSchedule.objects.select_for_update().filter(pk=schedule_id).first()
+    if schedule is None:
+        raise NotFound(f"there is no rebalance schedule {schedule_id}")
+    if schedule.ended_at is not None:
+        raise IllegalTransition(f"rebalance schedule {schedule_id} was ended by {schedule.ended_by}", state="ended")
+    _end(ctx, schedule, reason)
+    audit.record(
+        ctx.because(reason),
+        event="trading.rebalance.schedule_ended",
+        object_type="rebalance_schedule",
+        object_id=str(schedule.pk),
+    )
+    return schedule
+
+
+def _end(ctx: Context, schedule: RebalanceSchedule, reason: str) -> None:
+    schedule.ended_by, schedule.ended_at, schedule.ended_reason = ctx.actor.name, ctx.now(), reason
+    schedule.version += 1
+    schedule.save()
+
+
+def follow_schedules(ctx: Context) -> int:
+    """Work what a schedule's last run proposed, where its policy says so, and ask for the run that is due.
+
+    Returns how many runs were asked for. One that is not possible now says why, and the next look tries again.
+    """
+    active = RebalanceSchedule.objects.filter(ended_at=None).values_list("pk", flat=True)
+    return sum(_follow(ctx, pk) for pk in list(active))
+
+
+@transaction.atomic
+def _follow(ctx: Context, pk: UUID) -> int:
+    venue = RebalanceSchedule.objects.values_list("venue_id", flat=True).get(pk=pk)
+    # The same order of locks as whoever sets another schedule, approves or asks.
+    TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
+    schedule = RebalanceSchedule.objects.select_for_update(of=("self",)).filter(pk=pk, ended_at=None).first()
+    if schedule is None:
+        return 0
+    known, asked = schedule.problem, 0
+    problem = _work(ctx, schedule)
+    if ctx.now() >= schedule.next_at:
+        asked, problem = _ask(ctx, schedule, problem)
+    schedule.problem = short(problem)
+    if asked or problem != known:
+        schedule.version += 1
+        schedule.save()
+    return asked
+
+
+def _work(ctx: Context, schedule: RebalanceSchedule) -> str:
+    """Approve what the last run proposes, if the policy executes; why that cannot be, or an empty text."""
+    run, policy = schedule.last_run, parse_policy(schedule.policy)
+    wanted = policy.schedule is not None and policy.schedule.execute
+    if not wanted or run is None or run.state != RebalanceState.DONE or run.finished_at is None:
+        return schedule.problem
+    proposes = any(trade["side"] for trade in run.outcome["trades"])
+    late = ctx.now() - run.finished_at >= timedelta(seconds=policy.execution.max_age_s)
+    if hasattr(run, "execution") or not proposes or late:
+        return schedule.problem
+    try:
+        with transaction.atomic():
+            approve_rebalance(ctx, run_id=run.pk, reason=f"By the schedule of {schedule.set_by_name}", grant=None)
+    except DomainError as error:
+        return error.detail
+    return ""
+
+
+def _ask(ctx: Context, schedule: RebalanceSchedule, problem: str) -> tuple[int, str]:
+    try:
+        with transaction.atomic():
+            run = request_rebalance(
+                ctx, venue=schedule.venue_id, policy=schedule.policy, reason=schedule.reason, schedule=schedule
+            )
+    except Conflict:
+        # Another run is open, or its trades are being made: it is asked for as soon as that is over.
+        return 0, problem
+    except DomainError as error:
+        run, problem = None, error.detail
+    else:
+        problem = ""
+    every = parse_policy(schedule.policy).schedule
+    schedule.next_at = ctx.now() + timedelta(seconds=every.every_s if every is not None else 0)
+    if run is not None:
+        schedule.last_run = run
+    return int(run is not None), problem

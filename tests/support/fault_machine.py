@@ -1,0 +1,275 @@
+"""A worker and a venue as processes, the wire between them, and what both of them wrote down about it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tests.support import fault_processes
+from tests.support.execution import FAULT_TOKEN, PaperVenue, published
+from tests.support.kernels import LIMITS
+from tests.support.network import Wire
+from tests.support.truth import SEND_WITHIN_MS, JournalView, Standing, Trade, View, astray, invents, lacks
+from workers.adapters.journal import Position, Tail
+from workers.engine.events import ReconciliationDone
+from workers.engine.instruments import Instrument, from_atoms
+from workers.live.execution.control import Desired
+from workers.live.paper_venue.config import MarketKind, VenueConfig
+from workers.live.paper_venue.journal import Entry
+
+LOOK_S: Final = 0.02
+READ_AT_ONCE: Final = 5_000
+NEWEST: Final = 50
+AGREE_S: Final = 30.0
+TRADE_S: Final = 90.0
+START_QUOTE: Final = 10_000_000
+UNLIMITED: Final = 10**9
+MS: Final = 1_000_000
+LOOSE: Final[dict[str, Any]] = {
+    **LIMITS,
+    "max_order_qty": {},
+    "max_position": {},
+    "max_order_notional": "1000000",
+    "max_gross_notional": "9000000",
+    "max_open_orders": 100,
+    "max_daily_loss": "9000000",
+    "max_drawdown": "9000000",
+    "collar_bps": 500,
+}
+
+
+class VenueLog:
+    """The venue's append log as it grows: its word on orders, trades and balances, dead or alive."""
+
+    def __init__(self, path: Path) -> None:
+        self.view = View("venue")
+        self.taken: dict[str, int] = {}
+        """When the venue had each order, ns by its clock."""
+        self._path = path
+        self._offset = 0
+        self._ids: dict[str, int] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self._held: dict[str, int] = {}
+
+    def read(self, instruments: Mapping[str, Instrument]) -> None:
+        """Take what was added; a line that is not finished is left for later."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                self._take(msgspec.json.decode(line, type=Entry), instruments)
+        self.view.balances = {asset: from_atoms(held) for asset, held in self._held.items()}
+
+    def _take(self, entry: Entry, instruments: Mapping[str, Instrument]) -> None:
+        self._held.update(entry.genesis)
+        for order in entry.orders:
+            if self._ids.setdefault(order.client_id, order.order_id) != order.order_id:
+                self.view.twice.append(order.client_id)
+            self._names[order.symbol, order.order_id] = order.client_id
+            self.taken.setdefault(order.client_id, order.created)
+            filled = instruments[order.symbol].quantity(order.filled)
+            self.view.orders[order.client_id] = Standing(filled, order.status.is_open, at_venue=True)
+        for trade in entry.trades:
+            key, instrument = (trade.symbol, trade.trade_id), instruments[trade.symbol]
+            if key in self.view.trades:
+                self.view.twice.append(f"trade {key}")
+            self.view.trades[key] = Trade(
+                self._names[trade.symbol, trade.order_id],
+                trade.buy,
+                instrument.quantity(trade.lots),
+                instrument.price(trade.price),
+                from_atoms(trade.fee),
+                trade.fee_asset,
+            )
+            self._held[trade.paid[0]] -= trade.paid[1]
+            self._held[trade.received[0]] += trade.received[1]
+
+
+class Machine:
+    """Everything in one folder. ``ended`` lists processes that ended without being told to."""
+
+    def __init__(self, folder: Path, market: MarketKind, data: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.folder = folder
+        self.venue_config = VenueConfig(
+            state_dir=folder / "venue",
+            data_dir=data,
+            market=market,
+            port=port,
+            fault_token=FAULT_TOKEN,
+            weight_limit=UNLIMITED,
+            order_limit=UNLIMITED,
+            start_quote=Decimal(START_QUOTE),
+        )
+        self.wire = Wire(port)
+        self.venue_port = PaperVenue(f"http://127.0.0.1:{port}")
+        self.processes: dict[str, BaseProcess] = {}
+        self.ended: list[str] = []
+        self.journal = JournalView()
+        self.log = VenueLog(folder / "venue" / "venue.jsonl")
+        self.compared = 0
+        self._tail = Tail(folder / "journal", Position())
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([fault_processes.__name__])
+        self._expected: set[int] = set()
+        self._late: set[str] = set()
+        self._checked = 0
+        self._keeper: asyncio.Task[None] | None = None
+        self._wanted = folder / "wanted.json"
+
+    # -- processes
+
+    async def open(self) -> None:
+        """Start both, and keep them running."""
+        self.url = await self.wire.open()
+        self.want()
+        self.start("venue")
+        self.start("worker")
+        self._keeper = asyncio.create_task(self._keep())
+
+    def start(self, name: str) -> None:
+        """Fork a process; imports are done already."""
+        log = self.folder / f"{name}.log"
+        if name == "venue":
+            target: Any = fault_processes.venue
+            arguments: tuple[Any, ...] = (self.venue_config, log)
+        else:
+            target = fault_processes.worker
+            arguments = (fault_processes.worker_config(self.folder / "journal", self.url), self._wanted, log)
+        self.processes[name] = process = self._context.Process(target=target, args=arguments, daemon=True)
+        process.start()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal; a process that is to end by it is no defect."""
+        pid = self.processes[name].pid
+        if pid is None:
+            raise RuntimeError(f"{name} was never started")
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self._expected.add(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    async def over(self, name: str) -> None:
+        """Wait until the process is gone, as whoever starts the next one must."""
+        await asyncio.to_thread(self.processes[name].join, 30)
+
+    def expect_end(self, name: str) -> None:
+        """The process may end by itself from here on."""
+        self._expected.add(self.processes[name].pid or 0)
+
+    async def _keep(self) -> None:
+        """The supervisor: what is gone is started again."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for name, process in list(self.processes.items()):
+                if process.exitcode is not None:
+                    if process.pid not in self._expected:
+                        self.ended.append(f"{name} ended by itself with {process.exitcode}")
+                    self.start(name)
+
+    async def close(self) -> None:
+        """End everything."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        for name, process in self.processes.items():
+            if process.is_alive():
+                self.signal(name, signal.SIGCONT)
+                self.signal(name, signal.SIGKILL)
+            await self.over(name)
+        await self.wire.close()
+
+    def want(self, *, trading: bool = True, parents: tuple[dict[str, Any], ...] = ()) -> None:
+        """What the control plane's tables say: a run, or nothing at all and no order."""
+        control = {"state": "ACTIVE", "version": 1, "reason": "faults", "by": "bench"}
+        plan = {
+            "run_id": "run-1",
+            "release": "release-1",
+            "strategy": fault_processes.STRATEGY,
+            "params": {"parents": 5, "every": 2},
+            "model_digest": "",
+            "limits_version": 1,
+            "instruments": list(SYMBOLS[self.venue_config.market]),
+            "interval_ns": 1_000 * MS,
+        }
+        wanted = Desired(control=control, limits=published(LOOSE), runs=[plan] if trading else [], parents=parents)
+        new = self._wanted.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(wanted))
+        new.replace(self._wanted)
+
+    # -- what they wrote
+
+    def read(self) -> None:
+        """Take what both logs have grown by: the venue's first, so that ours is the newer one."""
+        if self.journal.books.lines and self.log._path.exists():
+            self.log.read({symbol: line.instrument for symbol, line in self.journal.books.lines.items()})
+        while records := self._tail.read(READ_AT_ONCE):
+            events = [record.event for record in records]
+            self.compared += sum(isinstance(event, ReconciliationDone) and event.ok for event in events)
+            self.journal.take(events)
+
+    def problems(self) -> list[str]:
+        """In what the two logs differ now; what is only on its way counts too."""
+        self.read()
+        ours, venue = self.journal.view, self.log.view
+        found = lacks(ours, venue) + invents(ours, venue) + astray(self.journal, venue)
+        if not found:
+            found = [
+                f"{asset} is {ours.balances.get(asset, Decimal(0))} here, {held} at the venue"
+                for asset, held in venue.balances.items()
+                if ours.balances.get(asset, Decimal(0)) != held
+            ]
+        return found + self._overdue()
+
+    def _overdue(self) -> list[str]:
+        """Orders that the venue had later than a decision may be acted upon."""
+        for client_id in list(self.log.taken)[self._checked :]:
+            decided = self.journal.decided.get(client_id)
+            late_ms = 0 if decided is None else (self.log.taken[client_id] - decided) // MS
+            if late_ms > SEND_WITHIN_MS:
+                self._late.add(f"{client_id} came to the venue {late_ms} ms after it was decided")
+        self._checked = len(self.log.taken)
+        return sorted(self._late)
+
+    async def agreement(self, seconds: float = AGREE_S) -> list[str]:
+        """Wait until the logs agree in everything; what is left of the differences when they do not in time."""
+        end = time.monotonic() + seconds
+        while found := self.problems():
+            if time.monotonic() > end:
+                return found
+            await asyncio.sleep(LOOK_S)
+        return []
+
+    async def trades_since(self, since_ns: int, seconds: float = TRADE_S) -> bool:
+        """Wait until the venue has an order that was decided after ``since_ns``."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.read()
+            if any(self.journal.decided.get(client_id, 0) > since_ns for client_id in list(self.log.taken)[-NEWEST:]):
+                return True
+            await asyncio.sleep(LOOK_S)
+        return False
+
+
+SYMBOLS: Final[dict[MarketKind, tuple[str, ...]]] = {
+    MarketKind.BARS: ("BTCUSD",),
+    MarketKind.SYNTHETIC: ("BTCUSDT", "ETHUSDT"),
+}
+"""Instruments by market."""
