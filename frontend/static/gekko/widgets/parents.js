@@ -63,7 +63,7 @@ export function mountParents(host) {
   return () => ends.forEach((end) => end());
 }
 
-function openParent(parentId) {
+export function openParent(parentId) {
   const row = topicState("parents").rows.get(parentId);
   const children = [...topicState("orders").rows].filter(([, order]) => order.parent_id === parentId);
   const list = children.sort(([, a], [, b]) => (a.created_at < b.created_at ? 1 : -1)).map(([key, order]) => child(key, order));
