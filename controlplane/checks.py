@@ -87,6 +87,10 @@ def nothing_leaves_in_the_clear(**_kwargs: Any) -> list[Error]:
         found.append(_error(26, "DATABASE_URL leaves the host without TLS", hint))
     if _in_the_clear(settings.GEKKO_VENUE_URL):
         found.append(_error(27, "GEKKO_VENUE_URL leaves the host without TLS", "Use https://, as orders are signed."))
+    for venue in settings.GEKKO_OTHER_VENUES:
+        if _in_the_clear(venue.url):
+            message = f"the URL of venue {venue.name} leaves the host without TLS"
+            found.append(_error(28, message, "Use https://, as orders are signed."))
     return found
 
 
