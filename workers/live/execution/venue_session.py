@@ -132,6 +132,7 @@ class VenueSession:
         self.feed = Feed(
             self.instruments,
             names=self.names,
+            rules=self.orders.rules,
             follow=self.dialect.follow,
             interval_ns=interval_ns,
             on_market=self._on_market,
