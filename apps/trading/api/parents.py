@@ -84,7 +84,10 @@ class ParentWish(Base):
     side = serializers.ChoiceField(choices=OrderSide.choices)
     quantity = serializers.CharField(max_length=40)
     algorithm = serializers.CharField(max_length=32, help_text="twap, vwap, pov, iceberg, buckets, adaptive or sweep.")
-    params = serializers.DictField(required=False, help_text="See docs/parent-orders.md.")
+    params = serializers.DictField(
+        required=False,
+        help_text="See docs/parent-orders.md; interval_s is 0.001 or more, a curve has 10,080 weights at most.",
+    )
     duration_s = serializers.FloatField(required=False, min_value=1, max_value=LONGEST_S)
     starts_in_s = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_S)
     limit_price = serializers.CharField(required=False, allow_null=True, max_length=40)
