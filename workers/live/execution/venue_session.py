@@ -164,7 +164,7 @@ class VenueSession:
     @property
     def books(self) -> VenueBooks:
         """The books as far as they are of this venue."""
-        return VenueBooks(self._host.kernel.books, self.names)
+        return VenueBooks(self._host.kernel.books, self.names, lambda: self.instruments)
 
     def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs for this venue, by name; RuntimeError before ``attach``."""
