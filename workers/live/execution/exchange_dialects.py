@@ -17,7 +17,7 @@ from workers.adapters import candles, ccxt_market
 from workers.adapters.account_poller import AccountPoller
 from workers.adapters.binance.exchange_info import MarketInfo
 from workers.adapters.binance.market_client import FrameTimes
-from workers.adapters.ccxt_generic import GenericVenue
+from workers.adapters.ccxt_generic import GenericVenue, offer
 from workers.adapters.coinbase.order_venue import CoinbaseVenue
 from workers.adapters.coinbase.signing import KeyProblem, Signer
 from workers.adapters.feeds import PUBLIC, Access, Endpoints, Handlers, endpoints, open_feed, rest_of
@@ -29,7 +29,7 @@ from workers.adapters.venue import Venue, VenueUnknown
 from workers.engine.events import Bar, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.reconnect import Backoff
-from workers.engine.market.venues import GENERIC, VenueRules, rules_of
+from workers.engine.market.venues import GENERIC, rules_of
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import AccountHooks
 from workers.live.execution.parts import together
@@ -170,33 +170,29 @@ def oanda(access: VenueAccess, config: LoopConfig) -> OandaDialect:
 def through_ccxt(code: str, access: VenueAccess, config: LoopConfig) -> ExchangeDialect:
     """The venue that ccxt calls ``code``; the older Coinbase exchange has a feed of its own. Raises VenueSetupError."""
     given = {"apiKey": access.api_key, "secret": access.api_secret, "password": access.api_password}
+    credentials = {name: value for name, value in given.items() if value}
+    try:
+        offered = offer(code, credentials)
+    except ValueError as error:
+        raise VenueSetupError(f"{access.name}: {error}") from error
+    if offered.lacking:
+        raise VenueSetupError(f"{access.name} cannot be traded at through ccxt: it lacks {', '.join(offered.lacking)}")
+    native = code == "coinbaseexchange"
+    known = rules_of(code)
+    rules = msgspec.structs.replace(
+        GENERIC, code=code, title=f"{code} through ccxt", features=offered.features, client_id=known.client_id
+    )
     venue = GenericVenue(
         code,
-        {name: value for name, value in given.items() if value},
+        credentials,
         clock=time.time_ns,
         url=access.url or access.rest_url or None,
         timeout_s=config.order_timeout_s,
         name=access.name,
-        rules=_generic_rules(code),
+        rules=known if native else rules,
     )
-    try:
-        lacking = venue.lacks()
-    except ValueError as error:
-        raise VenueSetupError(f"{access.name}: {error}") from error
-    if lacking:
-        raise VenueSetupError(f"{access.name} cannot be traded at through ccxt: it lacks {', '.join(lacking)}")
-    where = endpoints(rules_of(code), access.rest_url, access.stream_url)
-    if code == "coinbaseexchange":
-        return ExchangeDialect(code, venue, where)
-    return CcxtDialect(code, venue, where)
-
-
-def _generic_rules(code: str) -> VenueRules:
-    """Rules of a venue that is reached through ccxt: what we know of its ids, and nothing more of what it can do."""
-    known = rules_of(code)
-    if code == "coinbaseexchange":
-        return known
-    return msgspec.structs.replace(GENERIC, code=code, title=f"{code} through ccxt", client_id=known.client_id)
+    where = endpoints(known, access.rest_url, access.stream_url)
+    return ExchangeDialect(code, venue, where) if native else CcxtDialect(code, venue, where)
 
 
 def _demand(access: VenueAccess, key: str, secret: str) -> None:
