@@ -1,4 +1,4 @@
-"""The Celery application. Queues: control, gpu, execution."""
+"""The Celery application. Queues: control, gpu, execution, backtest (backtests and rebalances)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 SECRET_KEY_LENGTH: Final = 50
 SSL_MODES: Final = frozenset({"require", "verify-ca", "verify-full"})
-TLS_SCHEMES: Final = frozenset({"rediss", "amqps", "https"})
+TLS_SCHEMES: Final = frozenset({"rediss", "amqps", "https", "wss"})
 SOCKET_SCHEMES: Final = frozenset({"unix", "redis+socket"})
 UNVERIFIED: Final = frozenset({"none", "cert_none"})
 
@@ -85,8 +85,13 @@ def nothing_leaves_in_the_clear(**_kwargs: Any) -> list[Error]:
     if not all(_stays_here(host) for host in hosts) and options.get("sslmode") not in SSL_MODES:
         hint = "Add sslmode=verify-full (verify-ca and require are accepted too)."
         found.append(_error(26, "DATABASE_URL leaves the host without TLS", hint))
-    if _in_the_clear(settings.GEKKO_VENUE_URL):
-        found.append(_error(27, "GEKKO_VENUE_URL leaves the host without TLS", "Use https://, as orders are signed."))
+    addresses = (settings.GEKKO_VENUE_URL, settings.GEKKO_VENUE_REST_URL, settings.GEKKO_VENUE_STREAM_URL)
+    if any(_in_the_clear(url) for url in addresses):
+        found.append(_error(27, "the home venue has an address without TLS", "Use https://, as orders are signed."))
+    for venue in settings.GEKKO_OTHER_VENUES:
+        if any(_in_the_clear(url) for url in (venue.url, venue.rest_url, venue.stream_url)):
+            message = f"an address of venue {venue.name} leaves the host without TLS"
+            found.append(_error(28, message, "Use https:// and wss://, as orders are signed."))
     return found
 
 

@@ -15,6 +15,7 @@ from controlplane.commands.backtest import backtest
 from controlplane.commands.data import data
 from controlplane.commands.portfolio import portfolio
 from controlplane.commands.risk import risk
+from controlplane.commands.routes import routes
 from controlplane.commands.strategies import strategies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
@@ -160,6 +161,7 @@ main.add_command(backtest)
 main.add_command(data)
 main.add_command(portfolio)
 main.add_command(risk)
+main.add_command(routes)
 main.add_command(strategies)
 
 

@@ -22,6 +22,7 @@ from apps.trading.models import (
     ResumeRequest,
     TradingControl,
 )
+from workers.engine.instruments import split_key
 
 
 def stamp(at: datetime | None) -> str | None:
@@ -34,11 +35,17 @@ def amount(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
+def execution_venue(symbol: str, home: str) -> str:
+    """Name of the venue at which ``symbol`` trades, for an account at ``home``."""
+    return split_key(symbol)[1] or home
+
+
 def order_row(order: Order) -> dict[str, Any]:
     """One order; ``stages`` are nanoseconds, ``reasons`` codes with their words."""
     return {
         "client_id": order.client_id,
         "venue": order.venue_id,
+        "execution_venue": execution_venue(order.symbol, order.venue_id),
         "run_id": order.run_id,
         "symbol": order.symbol,
         "side": order.side,
@@ -81,6 +88,7 @@ def fill_row(fill: Fill) -> dict[str, Any]:
     return {
         "id": fill_key(fill),
         "venue": fill.venue_id,
+        "execution_venue": execution_venue(fill.symbol, fill.venue_id),
         "symbol": fill.symbol,
         "trade_id": fill.trade_id,
         "client_id": fill.client_id,
@@ -109,6 +117,7 @@ def position_row(position: Position) -> dict[str, Any]:
     value = None if position.mark is None else position.quantity * position.mark
     return {
         "venue": position.venue_id,
+        "execution_venue": execution_venue(position.symbol, position.venue_id),
         "symbol": position.symbol,
         "quantity": plain(position.quantity),
         "average_price": amount(per_unit(position.cost, position.quantity)),

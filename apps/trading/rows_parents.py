@@ -58,6 +58,7 @@ def parent_row(parent: ParentOrder) -> dict[str, Any]:
         "ends_at": stamp(parent.ends_at),
         "limit_price": amount(parent.limit_price),
         "reduce_only": parent.reduce_only,
+        "route": parent.route,
         "status": parent.status,
         "open": parent.status in LIVE,
         "detail": parent.detail,

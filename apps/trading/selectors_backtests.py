@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +22,8 @@ from workers.engine.strategy import StrategyError, names
 
 SNAPSHOT_ROWS: Final = 100
 DATA_NAMES: Final = 200
+LOOKED_AT: Final = 2000
+USED_LATELY: Final = 500
 _BARS: Final = (".csv", ".csv.gz", ".parquet", ".feather")
 
 
@@ -81,12 +86,25 @@ def known_strategies() -> None:
 
 
 def data_names() -> list[str]:
-    """What the workers can be asked to trade on: files of the data folder, and names that were used before."""
+    """What the workers can be asked to trade on: files of the data folder, and names that were used lately.
+
+    ``DATA_NAMES`` of each at most, by name, after looking at ``LOOKED_AT`` entries of the folder; of more files, any
+    can be asked for by its name.
+    """
     root = Path(settings.GEKKO_DATA)
-    files = (path for place in ("ohlcv", "recordings", "bars") for path in sorted((root / place).rglob("*.*")))
-    found = [str(path.relative_to(root)) for path in files if path.name.endswith(_BARS) or _recorded(path)]
-    used = Backtest.objects.order_by("data").values_list("data", flat=True).distinct()[:DATA_NAMES]
-    return sorted({*found[:DATA_NAMES], *used})
+    entries = islice(_walk(root, ("bars", "ohlcv", "recordings")), LOOKED_AT)
+    files = (path for path in entries if path.name.endswith(_BARS) or _recorded(path))
+    found = [str(path.relative_to(root)) for path in islice(files, DATA_NAMES)]
+    lately = backtests().order_by("-requested_at", "-id").values_list("data", flat=True)[:USED_LATELY]
+    return sorted({*found, *sorted(set(lately))[:DATA_NAMES]})
+
+
+def _walk(root: Path, folders: Iterable[str]) -> Iterator[Path]:
+    """Files below ``folders`` in the order of their names, without reading folders before their turn."""
+    for folder in folders:
+        for path, subfolders, files in os.walk(root / folder):
+            subfolders.sort()
+            yield from (Path(path, name) for name in sorted(files))
 
 
 def _recorded(path: Path) -> bool:

@@ -40,6 +40,7 @@ def preview(venue: str, order: Mapping[str, Any]) -> dict[str, Any]:
         "limit_price": plain(item.price(request.limit_price)) if request.limit_price else None,
         "reduce_only": request.reduce_only,
         "seed": request.seed,
+        "route": request.route,
         "mark": amount(shown.mark),
         "value": amount(shown.value),
         "fee": amount(shown.fee),

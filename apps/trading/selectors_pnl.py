@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from django.db.models import DecimalField, Q, Sum
+from django.db.models import DecimalField, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from apps.trading.domain import scope_lines as through_time
 from apps.trading.domain.scope_lines import Execution, Flow
 from apps.trading.models import Fill, Instrument, RunObservation, Venue
+from apps.trading.models.orders import FillDay
 from apps.trading.selectors import get_venue
 from workers.engine.accounting.attribution import UNASSIGNED
 
@@ -36,21 +37,29 @@ def _assets(venue: Venue) -> Assets:
 
 
 def flows(venue: Venue, *, until: datetime) -> list[Flow]:
-    """The fills of ``venue`` before ``until`` added up by run and instrument; fees in a third asset are left out."""
+    """The fills of ``venue`` before ``until`` added up by run and instrument; fees in a third asset are left out.
+
+    Whole days come from their sums, only the fills of the last day are read.
+    """
     assets = _assets(venue)
+    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    key = ("run_id", "symbol", "fee_asset")
+    days = FillDay.objects.filter(venue=venue, day__lt=midnight.date()).values(*key)
+    begun = Fill.objects.filter(venue=venue, executed_at__gte=midnight, executed_at__lt=until).values(*key)
     sums = (
-        Fill.objects.filter(venue=venue, executed_at__lt=until)
-        .values("run_id", "symbol", "fee_asset")
-        .annotate(
+        *days.annotate(
+            **{name: _sum(name) for name in ("bought", "sold", "paid", "received")}, taken=_sum("fee")
+        ).order_by(),
+        *begun.annotate(
             bought=_sum("quantity", side="BUY"),
             sold=_sum("quantity", side="SELL"),
             paid=_sum("notional", side="BUY"),
             received=_sum("notional", side="SELL"),
             taken=_sum("fee"),
-        )
+        ).order_by(),
     )
     found = []
-    for row in sums.order_by():
+    for row in sums:
         quantity, cash = _after_fee(
             row["bought"] - row["sold"],
             row["received"] - row["paid"],
@@ -84,7 +93,10 @@ def scope_lines(
     place = get_venue(venue)
     key = _keys(scope, place)
     within = Fill.objects.filter(venue=place, executed_at__gte=start, executed_at__lt=end)
-    newest = list(within.order_by("-executed_at", "-id")[:MOST_EXECUTIONS])[::-1]
+    columns = within.only(
+        "run_id", "symbol", "side", "quantity", "notional", "price", "fee", "fee_asset", "executed_at"
+    )
+    newest = list(columns.order_by("-executed_at", "-id")[:MOST_EXECUTIONS])[::-1]
     first = newest[0].executed_at if len(newest) == MOST_EXECUTIONS else start
     before = [(key(flow.run_id, flow.symbol), flow) for flow in flows(place, until=first)]
     return through_time.lines(before, list(_executions(place, newest, key)), _prices(place, first))
@@ -101,6 +113,8 @@ def _executions(venue: Venue, fills: Iterable[Fill], key: Callable[[str, str], s
 
 
 def _prices(venue: Venue, at: datetime) -> dict[str, Decimal]:
-    """The last price that each instrument traded at before ``at``."""
-    last = Fill.objects.filter(venue=venue, executed_at__lt=at).order_by("symbol", "-executed_at", "-id")
-    return dict(last.distinct("symbol").values_list("symbol", "price"))
+    """The last price that each instrument traded at before ``at``: one look at the index per instrument."""
+    earlier = Fill.objects.filter(venue=venue, symbol=OuterRef("symbol"), executed_at__lt=at)
+    last = Subquery(earlier.order_by("-executed_at", "-id").values("price")[:1])
+    found = Instrument.objects.filter(venue=venue).annotate(last=last).values_list("symbol", "last")
+    return {symbol: price for symbol, price in found if price is not None}

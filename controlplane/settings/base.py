@@ -13,6 +13,7 @@ from redis.retry import Retry
 from controlplane import environment as env
 from controlplane import secrets
 from controlplane.embedded.postgres import DATABASE, ROLE, socket_folder
+from controlplane.venues import Home, other_venues
 from frontend import csp
 
 ROOT = env.ROOT
@@ -31,6 +32,13 @@ GEKKO_VENUE_URL = env.text("GEKKO_VENUE_URL", f"http://127.0.0.1:{GEKKO_VENUE_PO
 GEKKO_VENUE_NAME = env.text("GEKKO_VENUE_NAME", "paper")
 GEKKO_VENUE_API_KEY = env.text("GEKKO_VENUE_API_KEY", "") or secrets.text_secret(SECRETS, "venue_api_key")
 GEKKO_VENUE_API_SECRET = env.text("GEKKO_VENUE_API_SECRET", "") or secrets.text_secret(SECRETS, "venue_api_secret")
+GEKKO_VENUE_CODE = env.text("GEKKO_VENUE_CODE", "")
+GEKKO_VENUE_API_PASSWORD = env.text("GEKKO_VENUE_API_PASSWORD", "")
+GEKKO_VENUE_REST_URL = env.text("GEKKO_VENUE_REST_URL", "")
+GEKKO_VENUE_STREAM_URL = env.text("GEKKO_VENUE_STREAM_URL", "")
+GEKKO_OTHER_VENUES = other_venues(
+    Home(GEKKO_VENUE_NAME, GEKKO_VENUE_URL, GEKKO_VENUE_API_KEY, GEKKO_VENUE_API_SECRET), paper=GEKKO_MODE == "paper"
+)
 GEKKO_METRICS_BASE = env.port("GEKKO_METRICS_BASE", 18100)
 GEKKO_METRICS_PORT: int | None = env.integer("GEKKO_METRICS_PORT", 0) or None
 

@@ -12,7 +12,19 @@ from django.http import HttpRequest
 from apps.accounts.permissions import Capability
 from frontend.elements import Element, html
 from frontend.frame import Frame, frame_of
-from frontend.pages import audit, backtests, incidents, orders, overview, pnl, risk, security, strategies
+from frontend.pages import (
+    audit,
+    backtests,
+    incidents,
+    limits,
+    orders,
+    overview,
+    pnl,
+    rebalances,
+    risk,
+    security,
+    strategies,
+)
 from frontend.pages.view import PageView
 
 __all__ = ["PAGES", "Page", "PageView", "loading", "page_of", "render"]
@@ -34,6 +46,8 @@ PAGES: Final = (
     Page("/pnl/", "P&L", "p", pnl.layout, Capability.TRADING_VIEW),
     Page("/orders/", "Positions & orders", "r", orders.layout, Capability.TRADING_VIEW),
     Page("/risk/", "Risk", "k", risk.layout, Capability.TRADING_VIEW),
+    Page("/limits/", "Limits", "l", limits.layout, Capability.POLICY_VIEW),
+    Page("/rebalances/", "Rebalances", "n", rebalances.layout, Capability.TRADING_VIEW),
     Page("/backtests/", "Backtests", "b", backtests.layout, Capability.TRADING_VIEW),
     Page("/strategies/", "Strategies", "t", strategies.layout, Capability.TRADING_VIEW),
     Page("/incidents/", "Incidents", "i", incidents.layout, Capability.INCIDENT_VIEW),

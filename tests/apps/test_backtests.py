@@ -16,6 +16,7 @@ from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.core.errors import IllegalTransition, Invalid, PermissionRefused
 from apps.core.models import OutboxMessage
+from apps.trading import selectors_backtests
 from apps.trading.models.backtests import Backtest, BacktestState
 from apps.trading.selectors_backtests import data_names, trials_of
 from apps.trading.services import backtests as services
@@ -166,6 +167,16 @@ def test_a_run_that_breaks_fails_with_what_it_raised(monkeypatch):
     assert (search.state, search.detail) == (BacktestState.FAILED, "every trial failed: ZeroDivisionError: hook")
 
 
+def test_the_largest_seed_is_taken_and_no_larger_one():
+    browser = signed_in(make_person("bob", Role.OPERATOR))
+    order = {"strategy": "ema_cross", "data": "bars/synusd.csv", "params": {"fast": 5}, "seed": 2**53}
+    taken = browser.send("/api/v1/backtests/", order)
+    assert (taken.status_code, taken.json()["settings"]["seed"]) == (202, 2**53)
+    assert host.work(WORKER, taken.json()["id"]) == BacktestState.DONE
+    refused = browser.send("/api/v1/backtests/", {**order, "seed": 2**53 + 1})
+    assert (refused.status_code, list(refused.json()["fields"])) == (400, ["seed"])
+
+
 def test_a_search_under_a_large_seed_is_drawn():
     asked = ask(settings={"ranges": {"fast": "3:15"}, "trials": 1, "seed": 2**32 - 1})
     host.work(WORKER, str(asked.pk))
@@ -221,6 +232,20 @@ def test_a_cancelled_search_starts_no_trial():
     services.cancel_backtest(WORKER, run_id=asked.pk)
     assert host.work(WORKER, str(asked.pk)) == BacktestState.CANCELLED
     assert trials_of(asked.pk).count() == 1
+
+
+def test_names_of_data_are_bounded_however_many_files_there_are(folder, monkeypatch):
+    for number in range(30):
+        (folder / "bars" / f"a{number:02}.csv").touch()
+    (folder / "ohlcv" / "deep").mkdir(parents=True)
+    (folder / "ohlcv" / "deep" / "z.parquet").touch()
+    assert len(data_names()) == 32
+    monkeypatch.setattr(selectors_backtests, "DATA_NAMES", 5)
+    assert data_names() == [f"bars/a{number:02}.csv" for number in range(5)]
+    ask()
+    assert data_names()[-1] == "bars/synusd.csv"
+    monkeypatch.setattr(selectors_backtests, "LOOKED_AT", 3)
+    assert len(data_names()) == 4
 
 
 class TestOverHttp:

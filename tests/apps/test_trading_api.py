@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +18,7 @@ from apps.core.models import OutboxMessage
 from apps.trading import models, rows, selectors, selectors_pnl, services
 from apps.trading.api import serializers
 from apps.trading.domain.positions import unrealised
+from apps.trading.services import books
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
 from workers.engine import events as ev
@@ -148,6 +149,36 @@ def test_a_line_by_scope_ends_where_the_books_stand(scope: selectors_pnl.Scope) 
     assert lines
     assert sum(len(at) for at, _ in lines.values()) == models.Fill.objects.count()
     assert abs(sum(net[-1] for _, net in lines.values()) - booked) < Decimal("0.01")
+
+
+def test_sums_by_day_are_what_the_fills_before_a_moment_add_up_to() -> None:
+    venue, start = models.Venue.objects.get(name="paper"), datetime(2026, 3, 1, tzinfo=UTC)
+    fills = [
+        models.Fill(
+            venue=venue, symbol="BTCUSDT", trade_id=900_000 + n, client_id="c", run_id=f"day-{n % 2}",
+            side="BUY" if n % 3 else "SELL", quantity=Decimal(n + 1), price=Decimal(2), notional=Decimal(2 * n + 2),
+            fee=Decimal("0.25"), fee_asset="USDT" if n % 2 else "BTC", executed_at=start + timedelta(hours=n),
+            recorded_at=start, seq=n,
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    books.save_fills(venue, fills[:31])
+    books.save_fills(venue, fills[31:])
+    for hours in (0, 1, 24, 30, 48, 100):
+        until = start + timedelta(hours=hours)
+        held = {f"day-{n}": [Decimal(0), Decimal(0)] for n in (0, 1)}
+        for fill in (each for each in fills if each.executed_at < until):
+            sign = 1 if fill.side == "BUY" else -1
+            in_base = fill.fee if fill.fee_asset == "BTC" else 0
+            held[fill.run_id][0] += sign * fill.quantity - in_base
+            held[fill.run_id][1] -= sign * fill.notional + fill.fee - in_base
+        found = {name: [Decimal(0), Decimal(0)] for name in held}
+        for flow in selectors_pnl.flows(venue, until=until):
+            if flow.run_id in found:
+                found[flow.run_id][0] += flow.quantity
+                found[flow.run_id][1] += flow.cash
+        assert found == held, hours
+    assert selectors_pnl._prices(venue, start + timedelta(hours=5))["BTCUSDT"] == 2
 
 
 def test_halt_and_resume_take_fresh_codes(ann: Person) -> None:

@@ -18,7 +18,18 @@ from tests.support.browser import PHONE, Watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-PAGES = ("/", "/pnl/", "/orders/", "/risk/", "/backtests/", "/strategies/", "/incidents/", "/audit/", "/security/")
+PAGES = (
+    "/",
+    "/pnl/",
+    "/orders/",
+    "/risk/",
+    "/limits/",
+    "/backtests/",
+    "/strategies/",
+    "/incidents/",
+    "/audit/",
+    "/security/",
+)
 Visitor = Callable[..., Watched]
 
 

@@ -72,7 +72,6 @@ def test_storage_paused(name: str, trading: Stack) -> None:
     trading.signal(name, signal.SIGSTOP)
     try:
         eventually(lambda: len(trading.truth()["orders"]) > before + 2, f"orders while {name} stands still", 30)
-        time.sleep(2)
     finally:
         trading.signal(name, signal.SIGCONT)
 

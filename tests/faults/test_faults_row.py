@@ -18,7 +18,19 @@ from tests.support.truth import Checker
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
-KILLED = ("execution", "execution", "venue", "projector", "postgres", "valkey", "web", "relay", "control", "gpu")
+KILLED = (
+    "execution",
+    "execution",
+    "venue",
+    "projector",
+    "postgres",
+    "valkey",
+    "web",
+    "relay",
+    "control",
+    "gpu",
+    "backtest",
+)
 PAUSED = ("execution", "venue", "postgres", "valkey")
 VENUE = (
     {"order_500_after_accept": 1},

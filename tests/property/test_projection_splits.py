@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from apps.core.clock import FrozenClock
 from apps.core.context import service_context
 from apps.trading import models, services
+from apps.trading.models.orders import FillDay
 from tests.factories import journal
 from tests.property.test_books_venues import journals as venue_journals
-from workers.engine import events as ev
 from workers.engine.accounting.books import replay
 from workers.engine.events import Record
 from workers.engine.instruments import at_venue, from_atoms, from_money
@@ -26,6 +26,7 @@ CTX = service_context("projector", clock=FrozenClock())
 TABLES: tuple[Any, ...] = (
     models.Order,
     models.Fill,
+    FillDay,
     models.Position,
     models.Balance,
     models.EquityPoint,
@@ -78,7 +79,7 @@ def test_any_split_with_repeats_makes_the_same_rows(seed: int, orders: int, cuts
 @pytest.mark.django_db
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=venue_journals(), cut=st.integers(1, 40))
-def test_rows_of_an_account_at_several_venues_equal_the_engines_books(events: list[ev.JournalEvent], cut: int) -> None:
+def test_rows_of_an_account_at_several_venues_equal_the_engines_books(events: list[Any], cut: int) -> None:
     books, records = replay(events), journal.records(events)
     with transaction.atomic():
         for part in (records[:cut], records[cut:]):

@@ -153,20 +153,21 @@ def desired(*, state: str = "ACTIVE", version: int = 1, cancel_version: int = 0,
 class Desk:
     """One trading loop under test."""
 
-    def __init__(self, folder: Path, url: str, **settings: Any) -> None:
+    def __init__(self, folder: Path, url: str | None, **settings: Any) -> None:
         self.journal = Journal(folder)
         self.forecasts = Oscillating()
-        config = LoopConfig(
-            venue="paper",
-            worker="execution",
-            journal_dir=folder,
-            venue_url=url,
-            api_key="paper-key",
-            api_secret="paper-secret",
-            limits_key=LIMITS_PUBLIC,
-            symbols=SYMBOLS,
-            **{"retry_s": 0.2, **settings},
-        )
+        given = {
+            "venue": "paper",
+            "worker": "execution",
+            "journal_dir": folder,
+            "venue_url": url,
+            "api_key": "paper-key",
+            "api_secret": "paper-secret",
+            "limits_key": LIMITS_PUBLIC,
+            "symbols": SYMBOLS,
+            "retry_s": 0.2,
+        }
+        config = LoopConfig(**{**given, **settings})
         self.loop = TradingLoop(config, self.journal, self.forecasts)
         self.forecasts.loop = self.loop
         self.control = Control(self.loop)

@@ -5,6 +5,7 @@ It keeps one book of one bid and one ask in BTC-USD, numbers every message of a 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -64,6 +65,8 @@ class FakeCoinbase:
         self.answers: list[tuple[int, Any, dict[str, str]]] = []
         """What the next order requests get instead: status, body, headers; status 0 cuts the connection."""
         self.fail_after_accepting = False
+        self.down = False
+        """Every request gets 503 and every connection is refused."""
         self._runner: web.AppRunner | None = None
 
     @property
@@ -75,7 +78,7 @@ class FakeCoinbase:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[FakeCoinbase]:
         """Serve on a free port."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._up])
         base = "/api/v3/brokerage"
         app.add_routes(
             [
@@ -85,6 +88,7 @@ class FakeCoinbase:
                 web.get(f"{base}/products", self._products),
                 web.get(f"{base}/market/product_book", self._product_book),
                 web.get(f"{base}/market/products/{PRODUCT}/ticker", self._ticker),
+                web.get(f"{base}/market/products/{PRODUCT}/candles", self._candles),
                 web.get(f"{base}/transaction_summary", self._fees),
                 web.get(f"{base}/accounts", self._accounts),
                 web.post(f"{base}/orders", self._order),
@@ -102,7 +106,22 @@ class FakeCoinbase:
         finally:
             await self._runner.cleanup()
 
+    @web.middleware
+    async def _up(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.down:
+            return web.json_response({"error": "UNAVAILABLE"}, status=503)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
     # -- market data
+
+    async def pulse(self, every_s: float = 0.1) -> None:
+        """A market that lives, until cancelled: the bid's quantity changes, with heartbeats and trades."""
+        while True:
+            await self.heartbeat()
+            await self.update()
+            await self.trade()
+            await asyncio.sleep(every_s)
 
     async def _talk(self, request: web.Request) -> web.StreamResponse:
         if self.refuse_streams:
@@ -185,6 +204,14 @@ class FakeCoinbase:
         for socket in list(self.sockets):
             await socket.close(code=1001, message=b"bye")
 
+    async def _candles(self, request: web.Request) -> web.Response:
+        """Newest first, as Coinbase has them."""
+        assert request.query["granularity"] == "ONE_MINUTE"
+        first, last = int(request.query["start"]), int(request.query["end"])
+        starts = range(last - last % 60, first - 1, -60)
+        prices = {"low": "99.5", "high": "101", "open": "100", "close": "100.01", "volume": "3.5"}
+        return web.json_response({"candles": [{"start": str(start), **prices} for start in starts]})
+
     # -- account
 
     def _check(self, request: web.Request) -> None:
@@ -231,7 +258,8 @@ class FakeCoinbase:
 
     async def _accounts(self, request: web.Request) -> web.Response:
         self._check(request)
-        rows = [("BTC", "1.5", "0.25"), ("USD", "1000.5", "0")]
+        totals = self.totals()
+        rows = [("BTC", str(totals["BTC"] - Decimal("0.25")), "0.25"), ("USD", str(totals["USD"]), "0")]
         accounts = [
             {
                 "currency": name,
@@ -241,6 +269,15 @@ class FakeCoinbase:
             for name, free, held in rows
         ]
         return web.json_response({"accounts": accounts, "has_next": False, "cursor": ""})
+
+    def totals(self) -> dict[str, Decimal]:
+        """What the account holds after all fills."""
+        held = {"BTC": Decimal("1.75"), "USD": Decimal("1000.5")}
+        for fill in self.fills:
+            sign = 1 if fill["side"] == "BUY" else -1
+            held["BTC"] += sign * Decimal(fill["size"])
+            held["USD"] -= sign * Decimal(fill["size"]) * Decimal(fill["price"]) + Decimal(fill["commission"])
+        return held
 
     async def _order(self, request: web.Request) -> web.Response:
         self._check(request)
@@ -282,7 +319,8 @@ class FakeCoinbase:
         }
         self.orders[order["order_id"]] = order
         if kind == "market_market_ioc":
-            self.fill(order["order_id"], terms["base_size"])
+            price = "100.02" if body["side"] == "BUY" else "100.00"
+            self.fill(order["order_id"], terms["base_size"], price)
         return order
 
     def fill(self, order_id: str, size: str, price: str = "100.02") -> None:

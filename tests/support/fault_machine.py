@@ -30,6 +30,7 @@ from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.journal import Entry
 
 LOOK_S: Final = 0.02
+COMPARE_S: Final = 0.1
 READ_AT_ONCE: Final = 5_000
 NEWEST: Final = 50
 AGREE_S: Final = 30.0
@@ -230,8 +231,8 @@ class Machine:
         self.read()
         ours, venue = self.journal.view, self.log.view
         found = lacks(ours, venue) + invents(ours, venue) + astray(self.journal, venue)
-        if not found:
-            found = [
+        if ours.trades.keys() == venue.trades.keys():
+            found += [
                 f"{asset} is {ours.balances.get(asset, Decimal(0))} here, {held} at the venue"
                 for asset, held in venue.balances.items()
                 if ours.balances.get(asset, Decimal(0)) != held
@@ -249,13 +250,15 @@ class Machine:
         return sorted(self._late)
 
     async def agreement(self, seconds: float = AGREE_S) -> list[str]:
-        """Wait until the logs agree in everything; what is left of the differences when they do not in time."""
-        end = time.monotonic() + seconds
-        while found := self.problems():
-            if time.monotonic() > end:
-                return found
-            await asyncio.sleep(LOOK_S)
-        return []
+        """Wait until nothing is left of the differences that there are now; what is left when that takes too long.
+
+        While trading goes on something is always on its way, so that it need not be a moment without any difference.
+        """
+        left, end = set(self.problems()), time.monotonic() + seconds
+        while left and time.monotonic() < end:
+            await asyncio.sleep(COMPARE_S)
+            left &= set(self.problems())
+        return sorted(left)
 
     async def trades_since(self, since_ns: int, seconds: float = TRADE_S) -> bool:
         """Wait until the venue has an order that was decided after ``since_ns``."""

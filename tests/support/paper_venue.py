@@ -15,8 +15,9 @@ import aiohttp
 from aiohttp import web
 
 from workers.live.paper_venue.config import MarketKind, VenueConfig
-from workers.live.paper_venue.rest import VENUE_KEY
+from workers.live.paper_venue.rest import STAGE_KEY
 from workers.live.paper_venue.server import application
+from workers.live.paper_venue.stage import Stage
 from workers.live.paper_venue.venue import Venue
 
 KEY, SECRET, TOKEN = "test-key", "test-secret", "test-token"
@@ -38,16 +39,21 @@ QUICK: dict[str, Any] = {
 class Running:
     """A venue that serves, its address, and a client."""
 
-    def __init__(self, venue: Venue | None, url: str, http: aiohttp.ClientSession) -> None:
-        self._venue = venue
+    def __init__(self, stage: Stage | None, url: str, http: aiohttp.ClientSession, name: str = "") -> None:
+        self._stage = stage
+        self._name = name
         self.url = url
         self.http = http
 
     @property
     def venue(self) -> Venue:
         """The venue itself, when it runs in this process."""
-        assert self._venue is not None
-        return self._venue
+        assert self._stage is not None
+        return self._stage.others[self._name] if self._name else self._stage.home
+
+    def at(self, name: str) -> Running:
+        """The venue called ``name`` of the same process."""
+        return Running(self._stage, f"{self.url}/venues/{name}", self.http, name)
 
     async def call(self, method: str, path: str, *, signed: bool = True, **params: Any) -> tuple[int, Any]:
         """One request as Binance wants it; answers status and body."""
@@ -95,7 +101,7 @@ async def running(folder: Path, **overrides: Any) -> AsyncIterator[Running]:
     try:
         async with aiohttp.ClientSession() as http:
             await ready(http, url)
-            yield Running(runner.app[VENUE_KEY], url, http)
+            yield Running(runner.app[STAGE_KEY], url, http)
     finally:
         await runner.cleanup()
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 FIRST_PORT, LAST_PORT, PORTS = 21_000, 30_000, 10
 STRATEGIES = Path(__file__).parent / "strategies"
 """Strategies for tests alone."""
-METRICS = ("control", "gpu", "execution", "projector", "relay")
+METRICS = ("control", "gpu", "execution", "projector", "relay", "backtest")
 
 
 def free_port_block(size: int) -> int:

@@ -204,3 +204,17 @@ def test_answers_make_the_record_of_a_venue() -> None:
     assert routes.venue("beta").latency_ns > routes.venue("paper").latency_ns
     assert routes.cools_until("p-1", BETA) == world.rig.now + 500_000_000
     assert routes.cools_until("p-1", HOME) == 0
+
+
+def test_markouts_of_legs_are_in_the_parents_own_units() -> None:
+    world = World(listed(HOME), listed(BETA, lot="0.1", tick="0.02"))
+    world.offer(BETA, ask=MIDDLE // 2 - 1, bid=MIDDLE // 2 - 2, lots=5)
+    parent = world.start(50)
+    assert [(leg.symbol, leg.lots) for leg in world.legs(parent)] == [(BETA, 5)]
+    world.answer_all()
+    assert (parent.status, parent.notional) == (ParentStatus.FILLED, 49_99 * 2 * 50 * world.books.lines[HOME].lot_value)
+    world.offer(BETA, ask=MIDDLE // 2 + 3, bid=MIDDLE // 2 + 1)
+    world.wait(1.5)
+    world.wait(30.0)
+    measured = next(x for x in world.rig.journal if isinstance(x, e.ParentMeasured))
+    assert measured.markouts["1"] == (3 * 2 * 50, 50)

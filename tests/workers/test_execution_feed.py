@@ -9,6 +9,7 @@ from tests.support.execution import within
 from tests.support.kernels import BTC
 from workers.adapters.binance.market_client import FrameTimes
 from workers.engine.events import FeedStatus, MarketEvent
+from workers.engine.market.venues import PAPER
 from workers.engine.vocabulary import FeedState
 from workers.live.execution.feed import Feed
 from workers.live.execution.names import Names
@@ -30,6 +31,7 @@ async def test_another_interval_is_no_other_session() -> None:
     feed = Feed(
         {"BTCUSDT": BTC},
         names=Names("paper", "paper"),
+        rules=PAPER,
         follow=nothing,
         interval_ns=SECOND_NS,
         on_market=lambda event, _now, _cause: told.append(event),

@@ -27,6 +27,7 @@ from workers.engine.events import (
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 
 SECOND_NS = 1_000_000_000
+MS = 1_000_000
 ACCEPTED: dict[str, Any] = {
     "symbol": "BTCUSDT",
     "orderId": 77,
@@ -141,6 +142,33 @@ async def test_numbers_leave_as_exact_text_and_the_window_ends_at_the_deadline(
     assert sent["timeInForce"] == "IOC"
     assert 1000 < int(sent["recvWindow"]) <= 1500
     assert abs(int(sent["timestamp"]) - time.time() * 1000) < 1000
+
+
+async def test_a_clock_is_known_by_the_quickest_of_a_few_round_trips_and_what_is_unknown_shortens_the_window(
+    script: tuple[Script, CcxtVenue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The venue is five seconds ahead, and the way there takes much longer than the way back."""
+    scripted, venue = script
+    now, trips = [time.time_ns()], [(700, 10), (1900, 10), (36, 2), (1, 1)]
+
+    async def answer(_method: str, _params: dict[str, Any]) -> dict[str, int]:
+        there, back = trips.pop(0)
+        told = (now[0] + there * MS) // MS + 5000
+        now[0] += (there + back) * MS
+        return {"serverTime": told}
+
+    with monkeypatch.context() as changed:
+        changed.setattr(venue, "_ask", answer)
+        changed.setattr(venue, "_clock", lambda: now[0])
+        assert await venue.synchronise_clock() == 5017
+        assert trips == [(1, 1)]
+        trips[:] = [(900, 200)] * 5
+        with pytest.raises(VenueUnknown, match="longer than 1000 ms"):
+            await venue.synchronise_clock()
+    deadline_ms = time.time_ns() // MS + 1500
+    await submit(venue, within_s=1.5)
+    sent = scripted.requests[-1]
+    assert int(sent["timestamp"]) + int(sent["recvWindow"]) <= deadline_ms + 5000
 
 
 async def test_bytes_are_reported_to_have_left(script: tuple[Script, CcxtVenue]) -> None:

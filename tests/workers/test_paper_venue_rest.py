@@ -211,9 +211,9 @@ async def test_metrics_and_health_are_served(tmp_path) -> None:
         await venue.order()
         async with venue.http.get(f"{venue.url}/metrics") as response:
             text = await response.text()
-        assert 'gekko_venue_order_events_total{step="accepted"} 1.0' in text
-        assert 'gekko_venue_requests_total{endpoint="POST /api/v3/order",status="200"} 1.0' in text
-        assert "gekko_venue_open 1.0" in text
+        assert 'gekko_venue_order_events_total{step="accepted",venue="paper"} 1.0' in text
+        assert 'gekko_venue_requests_total{endpoint="POST /api/v3/order",status="200",venue="paper"} 1.0' in text
+        assert 'gekko_venue_open{venue="paper"} 1.0' in text
 
 
 async def test_an_order_that_was_held_up_beyond_its_window_is_refused(tmp_path) -> None:

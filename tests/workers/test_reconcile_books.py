@@ -78,6 +78,7 @@ class Scene:
         self.books = Books()
         self.events: list[JournalEvent] = []
         self.venue = Lists()
+        self.listed = {"BTCUSDT", "ETHUSDT"}
         described = tuple(msgspec.to_builtins(one) for one in (BTC, ETH))
         self.report(SessionOpened(ts=self.now, epoch=1, venue="paper", worker="w", instruments=described))
         if adopted:
@@ -86,7 +87,7 @@ class Scene:
         self.events.clear()
         self.reconciler = Reconciler(
             venue=self.venue,
-            books=VenueBooks(self.books, Names("paper", "paper")),
+            books=VenueBooks(self.books, Names("paper", "paper"), lambda: self.listed),
             report=self.report,
             in_flight=lambda _client_id: False,
             clock=self.tick,
@@ -300,6 +301,15 @@ async def test_an_accepted_order_that_the_venue_does_not_know_is_a_break() -> No
     assert (done.ok, done.breaks) == (False, (f"order {OURS} is WORKING here and unknown at the venue",))
     scene.at_venue(OrderStatus.CANCELED)
     assert (await scene.run()).ok
+
+
+async def test_an_open_order_in_what_the_venue_does_not_list_is_a_break_and_is_not_asked_about() -> None:
+    scene = Scene()
+    scene.intend()
+    scene.listed = {"ETHUSDT"}
+    done = await scene.run()
+    assert done.breaks == (f"order {OURS} is open here in BTCUSDT, which the venue does not list to this worker",)
+    assert scene.books.orders[OURS].status is OrderStatus.INTENT
 
 
 async def test_orders_of_other_people_on_the_account_are_left_alone() -> None:

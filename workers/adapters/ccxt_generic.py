@@ -43,7 +43,7 @@ from workers.engine.events import (
     OrderUnknown,
 )
 from workers.engine.instruments import GridError, Instrument, atoms
-from workers.engine.market.venues import VenueRules, rules_of
+from workers.engine.market.venues import GENERIC, Feature, VenueRules, rules_of
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 
 MS: Final = 1_000_000
@@ -73,6 +73,7 @@ TRADING: Final = (
 )
 """What ccxt must be able to do at a venue before an account is traded there."""
 HISTORY: Final = "fetchOHLCV"
+TIMES: Final = {"IOC": Feature.IOC, "FOK": Feature.FOK, "PO": Feature.LIMIT_MAKER}
 
 _guarded: ContextVar[str] = ContextVar("guarded", default="")
 """Client id that the next POST of this task must carry."""
@@ -139,6 +140,29 @@ def exchange(code: str, settings: dict[str, Any]) -> Any:
     return made
 
 
+class Offer(NamedTuple):
+    """What ccxt can do at a venue."""
+
+    features: frozenset[Feature]
+    lacking: tuple[str, ...]
+    """What an account cannot be traded without and is not there, in words: methods of ccxt, or credentials."""
+
+
+def offer(code: str, credentials: dict[str, str]) -> Offer:
+    """What ccxt says that it can do at ``code``; connects to nothing. ValueError for a venue that it does not know."""
+    made = exchange(code, dict(credentials))
+    missing = [f"{method} in ccxt" for method in TRADING if not made.has.get(method)]
+    missing += [
+        f"the credential {name}"
+        for name, wanted in made.requiredCredentials.items()
+        if wanted and not getattr(made, name, "")
+    ]
+    kinds = made.features or {}
+    orders = ((kinds.get("spot") or kinds.get("default") or {}).get("createOrder")) or {}
+    times = orders.get("timeInForce") or {}
+    return Offer(GENERIC.features | {mine for theirs, mine in TIMES.items() if times.get(theirs)}, tuple(missing))
+
+
 class GenericVenue:
     """One account at one venue of ccxt. Implements ``venue.Venue``; instruments go by the venue's own ids."""
 
@@ -177,16 +201,6 @@ class GenericVenue:
     def rules(self) -> VenueRules:
         """What is known of the venue: little, where it is not listed."""
         return self._rules
-
-    def lacks(self) -> list[str]:
-        """What an account cannot be traded without and is not there, in words: methods of ccxt, or credentials.
-
-        ValueError for a venue that ccxt does not know.
-        """
-        made = exchange(self.code, dict(self._credentials))
-        missing = [f"{method} in ccxt" for method in TRADING if not made.has.get(method)]
-        needed = [name for name, wanted in made.requiredCredentials.items() if wanted and not getattr(made, name, "")]
-        return missing + [f"the credential {name}" for name in needed]
 
     @property
     def has_history(self) -> bool:

@@ -8,6 +8,8 @@ from rest_framework import serializers
 
 from apps.trading.models.backtests import BacktestKind, BacktestState
 
+LARGEST_SEED = 2**53
+"""JSON numbers are exact up to here, and the columns of seeds hold them."""
 METRICS = ("sharpe", "sortino", "calmar", "total_return", "max_drawdown", "profit_factor")
 
 
@@ -21,7 +23,7 @@ class BacktestOrder(serializers.Serializer[Any]):
     fee_bps = serializers.DecimalField(max_digits=8, decimal_places=4, required=False, min_value=0)
     maker_fee_bps = serializers.DecimalField(max_digits=8, decimal_places=4, required=False, min_value=0)
     latency_ms = serializers.FloatField(required=False, min_value=0, max_value=3_600_000)
-    seed = serializers.IntegerField(required=False, min_value=0)
+    seed = serializers.IntegerField(required=False, min_value=0, max_value=LARGEST_SEED)
     warm = serializers.IntegerField(required=False, min_value=0)
     start = serializers.DateTimeField(required=False)
     end = serializers.DateTimeField(required=False)
@@ -62,7 +64,7 @@ class BacktestListSerializer(serializers.Serializer[Any]):
 
     results = BacktestSerializer(many=True)
     data = serializers.ListField(child=serializers.CharField())  # type: ignore[assignment]
-    """Names that ``data`` of an order may have."""
+    """Names that ``data`` of an order may have; of very many files not all, and any file can be named."""
 
 
 class BacktestDetailSerializer(BacktestSerializer):

@@ -53,6 +53,7 @@ class ParentSerializer(Base):
     ends_at = at(null=True)
     limit_price = amount(null=True)
     reduce_only = serializers.BooleanField()
+    route = serializers.BooleanField(help_text="What must be taken is routed over all venues of the pair.")
     status = serializers.ChoiceField(choices=PARENT_STATUSES)
     open = serializers.BooleanField()
     detail = serializers.CharField(help_text="Why it ended, is being cancelled or was refused.")
@@ -82,13 +83,19 @@ class ParentWish(Base):
     symbol = serializers.CharField(max_length=32)
     side = serializers.ChoiceField(choices=OrderSide.choices)
     quantity = serializers.CharField(max_length=40)
-    algorithm = serializers.CharField(max_length=32, help_text="twap, vwap, pov, iceberg, buckets or adaptive.")
-    params = serializers.DictField(required=False, help_text="See docs/parent-orders.md.")
+    algorithm = serializers.CharField(max_length=32, help_text="twap, vwap, pov, iceberg, buckets, adaptive or sweep.")
+    params = serializers.DictField(
+        required=False,
+        help_text="See docs/parent-orders.md; interval_s is 0.001 or more, a curve has 10,080 weights at most.",
+    )
     duration_s = serializers.FloatField(required=False, min_value=1, max_value=LONGEST_S)
     starts_in_s = serializers.FloatField(required=False, min_value=0, max_value=LONGEST_S)
     limit_price = serializers.CharField(required=False, allow_null=True, max_length=40)
     reduce_only = serializers.BooleanField(required=False)
     seed = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
+    route = serializers.BooleanField(
+        required=False, help_text="Route what must be taken over all venues of the account that trade the same pair."
+    )
 
 
 class ParentRequestSerializer(ParentWish, GrantedOrder):
@@ -113,6 +120,7 @@ class ParentPreviewSerializer(Base):
     limit_price = amount(null=True)
     reduce_only = serializers.BooleanField()
     seed = serializers.IntegerField()
+    route = serializers.BooleanField()
     mark = amount(null=True)
     value = amount(null=True)
     fee = amount(null=True)

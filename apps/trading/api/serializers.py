@@ -41,6 +41,7 @@ class OrderTimeline(Base):
 class OrderSerializer(Base):
     client_id = serializers.CharField()
     venue = serializers.CharField()
+    execution_venue = serializers.CharField(help_text="Where it trades; the account's own venue or another.")
     run_id = serializers.CharField()
     symbol = serializers.CharField()
     side = serializers.CharField()
@@ -83,6 +84,7 @@ class OrderSerializer(Base):
 class FillSerializer(Base):
     id = serializers.CharField()
     venue = serializers.CharField()
+    execution_venue = serializers.CharField(help_text="Where it trades; the account's own venue or another.")
     symbol = serializers.CharField()
     trade_id = serializers.IntegerField()
     client_id = serializers.CharField()
@@ -155,6 +157,7 @@ class OrderTraceSerializer(Base):
 
 class PositionSerializer(Base):
     venue = serializers.CharField()
+    execution_venue = serializers.CharField(help_text="Where it trades; the account's own venue or another.")
     symbol = serializers.CharField()
     quantity = amount()
     average_price = amount(null=True)

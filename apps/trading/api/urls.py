@@ -10,6 +10,7 @@ from apps.trading.api import (
     parents,
     rebalance_views,
     risk_views,
+    routes,
     scope_views,
     views,
 )
@@ -62,6 +63,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("parents/", parents.ParentListView.as_view(), name="parents"),
     path("parents/preview/", parents.ParentPreviewView.as_view(), name="parent-preview"),
     path("parents/<str:parent_id>/", parents.ParentView.as_view(), name="parent"),
+    path("parents/<str:parent_id>/routes/", routes.ParentRoutesView.as_view(), name="parent-routes"),
+    path("parents/<str:parent_id>/routing/", routes.ParentRoutingView.as_view(), name="parent-routing"),
     path("parents/<str:parent_id>/cancel/", parents.ParentCancelView.as_view(), name="parent-cancel"),
     path("trading/scopes/", scope_views.ScopeView.as_view(), name="trading-scopes"),
     path("trading/scope-halts/", scope_views.ScopeHaltView.as_view(), name="trading-scope-halts"),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.errors import Invalid
+from apps.trading.domain import routes
 from apps.trading.domain.states import ZERO, FillState, OrderState, at, short
 from workers.engine import events as ev
 from workers.engine.execution.algorithms import AlgorithmError, check_params, names, needs_end
@@ -51,6 +52,7 @@ class ParentState:
     limit_price: Decimal | None = None
     reduce_only: bool = False
     seed: int = 0
+    route: bool = False
     status: str = ParentStatus.ACTIVE.value
     detail: str = ""
     run_id: str = ""
@@ -86,6 +88,7 @@ def _started(books: Books, event: ev.ParentStarted) -> None:
         limit_price=instrument.price(event.limit_price) if event.limit_price else None,
         reduce_only=event.reduce_only,
         seed=event.seed,
+        route=event.route,
         by=event.by,
         run_id=event.run_id,
         arrival_price=instrument.price(event.arrival) if event.arrival else None,
@@ -140,7 +143,8 @@ def on_child(books: Books, parent_id: str, order: OrderState, ts: int) -> None:
     """A child was decided."""
     parent = books.parents.get(parent_id)
     if parent is not None:
-        parent.begun_price = parent.begun_price or order.reference_price
+        if order.symbol == parent.symbol:
+            parent.begun_price = parent.begun_price or order.reference_price
         parent.children += 1
         parent.touch(books.seq, ts)
         books.changed_parents[parent_id] = None
@@ -162,15 +166,9 @@ def on_fill(books: Books, order: OrderState, fill: FillState, ts: int) -> None:
     books.changed_parents[parent.parent_id] = None
 
 
-def _routed(books: Books, event: ev.RouteDecided) -> None:
-    parent = books.parents.get(event.parent_id)
-    if parent is not None and event.mid:
-        parent.begun_price = parent.begun_price or books.instrument(parent.symbol).price(event.mid)
-
-
 HANDLERS: Final[dict[type, Callable[[Books, Any], None]]] = {
     ev.ParentStarted: _started,
-    ev.RouteDecided: _routed,
+    ev.RouteDecided: routes.on_routed,
     ev.ParentCancelRequested: _cancel_requested,
     ev.ParentEnded: _ended,
     ev.ParentMeasured: _measured,
@@ -181,7 +179,7 @@ def plan_request(order: Mapping[str, Any], instrument: Instrument, *, now_ns: in
     """The request in the engine's units; Invalid names the field that is wrong.
 
     ``order`` holds decimals and seconds: symbol, side, quantity, algorithm, params, and optionally starts_in_s,
-    duration_s, limit_price, reduce_only and seed.
+    duration_s, limit_price, reduce_only, seed and route.
     """
     name = str(order["algorithm"])
     if name not in names():
@@ -205,6 +203,7 @@ def plan_request(order: Mapping[str, Any], instrument: Instrument, *, now_ns: in
         limit_price=_ticks(instrument, order.get("limit_price")),
         reduce_only=bool(order.get("reduce_only")),
         seed=int(order.get("seed") or 0),
+        route=bool(order.get("route")),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from apps.trading.domain import conditionals, parents, signals
+from apps.trading.domain.routes import RouteState
 from apps.trading.domain.states import ZERO, EquityState, FillState, OrderState, PositionState, Signal, at, short
 from workers.engine import events as ev
 from workers.engine.accounting.funding import settlement_key
@@ -67,6 +68,7 @@ class Books:
     balances: dict[str, tuple[Decimal, datetime]] = field(default_factory=dict)
     runs: dict[str, RunState] = field(default_factory=dict)
     parents: dict[str, parents.ParentState] = field(default_factory=dict)
+    routes: list[RouteState] = field(default_factory=list)
     known_trades: set[tuple[str, int]] = field(default_factory=set)
     fills: list[FillState] = field(default_factory=list)
     equity: list[EquityState] = field(default_factory=list)
@@ -235,7 +237,7 @@ def _order_denied(books: Books, event: ev.OrderDenied) -> None:
         reference_price=_reference(instrument, event.inputs),
         run_id=event.run_id,
         reasons=[reason.value for reason in event.reasons],
-        decision=event.inputs,
+        decision={**event.inputs, "route": event.route} if event.route else event.inputs,
         origin=event.conditional_id,
         parent_id=event.parent_id,
         created_at=at(event.ts),

@@ -17,6 +17,7 @@ from apps.trading.models.rebalances import (
 )
 from apps.trading.models.reference import Instrument, Venue
 from apps.trading.models.risk import RiskBasis, RiskReport
+from apps.trading.models.routes import ParentRoute
 from apps.trading.models.scopes import CancelOrder, ScopeControl, ScopeHalt
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "LegState",
     "Order",
     "ParentOrder",
+    "ParentRoute",
     "Position",
     "RebalanceExecution",
     "RebalanceLeg",

@@ -66,7 +66,10 @@ class Backtest(models.Model):
     class Meta:
         ordering = ["-requested_at", "-id"]
         constraints = [models.UniqueConstraint(fields=["search", "number"], name="backtest_trial_once")]
-        indexes = [models.Index(fields=["state", "sent_at"], name="backtest_waiting")]
+        indexes = [
+            models.Index(fields=["state", "sent_at"], name="backtest_waiting"),
+            models.Index(fields=["-requested_at", "-id"], condition=~models.Q(kind="trial"), name="backtest_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.strategy} on {self.data}, {self.state}"

@@ -103,8 +103,37 @@ class Fill(models.Model):
         constraints = [models.UniqueConstraint(fields=["venue", "symbol", "trade_id"], name="fill_once")]
         indexes = [
             models.Index(fields=["venue", "-executed_at"], name="fill_newest"),
+            models.Index(fields=["venue", "symbol", "-executed_at", "-id"], name="fill_last_price"),
             models.Index(fields=["client_id"], name="fill_order"),
         ]
 
     def __str__(self) -> str:
         return f"{self.trade_id} {self.side} {self.quantity} {self.symbol} @ {self.price}"
+
+
+class FillDay(models.Model):
+    """The fills of one UTC day, run and instrument added up, so that results need not read every fill there ever was.
+
+    Kept in the transaction that writes the fills; it holds nothing that the fills do not say.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    venue = models.ForeignKey(Venue, on_delete=models.PROTECT, related_name="fill_days")
+    day = models.DateField()
+    run_id = models.CharField(max_length=64, blank=True)
+    symbol = models.CharField(max_length=32)
+    fee_asset = models.CharField(max_length=16)
+    bought = exact()
+    sold = exact()
+    paid = exact()
+    received = exact()
+    fee = exact()
+
+    class Meta:
+        ordering = ["day"]
+        constraints = [
+            models.UniqueConstraint(fields=["venue", "day", "run_id", "symbol", "fee_asset"], name="fill_day_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.run_id} {self.symbol}"

@@ -29,6 +29,8 @@ class ParentOrder(models.Model):
     limit_price = exact_or_none()
     reduce_only = models.BooleanField(default=False)
     seed = models.BigIntegerField(default=0)
+    route = models.BooleanField(default=False)
+    """Whether what must be taken is routed over all venues of the pair."""
     by = models.CharField(max_length=150)
     reason = models.CharField(max_length=500, blank=True)
     request = models.JSONField(default=dict)

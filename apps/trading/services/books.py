@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from datetime import UTC, date
 from typing import Any, Final
 
-from django.db import models
+from django.db import connection, models
 
 from apps.trading.domain import projection
 from apps.trading.domain.parents import ParentState
@@ -24,6 +25,7 @@ from apps.trading.models import (
     RunObservation,
     Venue,
 )
+from apps.trading.models.orders import FillDay
 from workers.engine import events as ev
 from workers.engine.accounting.line import Line
 from workers.engine.instruments import Instrument as EngineInstrument
@@ -102,7 +104,7 @@ def save(venue: Venue, books: projection.Books) -> tuple[list[Order], list[Fill]
     ]
     _upsert(Order, orders, ["client_id"])
     fills = [Fill(venue_id=venue.name, **{f.name: getattr(fill, f.name) for f in fields(fill)}) for fill in books.fills]
-    Fill.objects.bulk_create(fills)
+    save_fills(venue, fills)
     EquityPoint.objects.bulk_create(
         EquityPoint(venue_id=venue.name, **{f.name: getattr(point, f.name) for f in fields(point)})
         for point in books.equity
@@ -110,6 +112,36 @@ def save(venue: Venue, books: projection.Books) -> tuple[list[Order], list[Fill]
     _save_books(venue, books)
     _save_observed(venue, books)
     return orders, fills
+
+
+def save_fills(venue: Venue, fills: list[Fill]) -> None:
+    """Write new fills, and add them to the sums of their days."""
+    Fill.objects.bulk_create(fills)
+    days: dict[tuple[date, str, str, str], FillDay] = {}
+    for fill in fills:
+        key = fill.executed_at.astimezone(UTC).date(), fill.run_id, fill.symbol, fill.fee_asset
+        day = days.setdefault(key, FillDay(venue=venue, day=key[0], run_id=key[1], symbol=key[2], fee_asset=key[3]))
+        if fill.side == "BUY":
+            day.bought, day.paid = day.bought + fill.quantity, day.paid + fill.notional
+        else:
+            day.sold, day.received = day.sold + fill.quantity, day.received + fill.notional
+        day.fee += fill.fee
+    # In one order everywhere, so that two writers could not wait for each other.
+    rows = [
+        (venue.name, *key, day.bought, day.sold, day.paid, day.received, day.fee) for key, day in sorted(days.items())
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_ADD_DAY, rows)
+
+
+_ADD_DAY: Final = """
+INSERT INTO trading_fillday AS known (
+    venue_id, day, run_id, symbol, fee_asset, bought, sold, paid, received, fee
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (venue_id, day, run_id, symbol, fee_asset) DO UPDATE SET
+    bought = known.bought + EXCLUDED.bought, sold = known.sold + EXCLUDED.sold,
+    paid = known.paid + EXCLUDED.paid, received = known.received + EXCLUDED.received, fee = known.fee + EXCLUDED.fee
+"""
 
 
 def _save_instruments(venue: Venue, instruments: Iterable[EngineInstrument]) -> None:

@@ -21,8 +21,9 @@ from apps.core.ids import new_id
 from apps.trading.domain.control import checked_reason
 from apps.trading.domain.parent_preview import digest
 from apps.trading.domain.parents import LIVE, REQUESTED, ParentState, plan_request
+from apps.trading.domain.routes import RouteState
 from apps.trading.domain.states import at
-from apps.trading.models import Instrument, ParentOrder, Venue
+from apps.trading.models import Instrument, ParentOrder, ParentRoute, Venue
 from apps.trading.rows_parents import parent_row
 from apps.trading.selectors import get_control, listed
 from apps.trading.services.books import engine_instrument
@@ -87,6 +88,7 @@ def _create(ctx: Context, instrument: Instrument, request: ParentRequest, reason
         limit_price=grid.price(request.limit_price) if request.limit_price else None,
         reduce_only=request.reduce_only,
         seed=request.seed,
+        route=request.route,
         by=ctx.actor.name,
         reason=reason,
         request=msgspec.to_builtins(request),
@@ -142,6 +144,13 @@ def save_parents(venue: Venue, states: list[ParentState]) -> list[ParentOrder]:
             row.save(update_fields=[*columns, "version"])
         saved.append(row)
     return saved
+
+
+def save_routes(venue: Venue, states: list[RouteState]) -> None:
+    """Write routing decisions; one never changes."""
+    ParentRoute.objects.bulk_create(
+        ParentRoute(venue=venue, **{name: getattr(state, name) for name in RouteState.__slots__}) for state in states
+    )
 
 
 PROJECTED = tuple(name for name in ParentState.__slots__ if name not in ("parent_id", "requested_at"))

@@ -22,7 +22,7 @@ from apps.trading.services import books as rows
 from apps.trading.services import ledger
 from apps.trading.services.bootstrap import ensure_venue
 from apps.trading.services.observed import observe_control, observe_scopes
-from apps.trading.services.parents import save_parents
+from apps.trading.services.parents import save_parents, save_routes
 from workers.engine.events import Record, SessionOpened
 
 ANCHOR_RECORDS: Final = 500
@@ -52,6 +52,7 @@ def project(ctx: Context, *, worker: str, records: Sequence[Record]) -> int:
         projection.apply(books, record)
     ledger.post(posted, fresh)
     orders, fills = rows.save(venue, books)
+    save_routes(venue, books.routes)
     parents = save_parents(venue, [books.parents[parent_id] for parent_id in books.changed_parents])
     _publish(ctx, books, orders, fills, parents)
     observe_control(ctx, venue=venue, books=books)

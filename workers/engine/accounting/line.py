@@ -7,7 +7,7 @@ rounding leaves stays in the cost, so that ``cost == sum of signed notionals + r
 from __future__ import annotations
 
 from decimal import ROUND_CEILING
-from typing import Final
+from typing import Final, Protocol
 
 from workers.engine.execution.orders import Order
 from workers.engine.instruments import Instrument
@@ -16,6 +16,12 @@ from workers.engine.vocabulary import OrderType, Side
 FEE_SCALE: Final = 10**8
 MARKET_ORDER_MARGIN_BPS: Final = 500
 """A market buy is taken to cost up to this much more than its reference."""
+
+
+class Watcher(Protocol):
+    """Somebody whose sums follow a line's mark."""
+
+    def marked(self) -> None: ...
 
 
 class Line:
@@ -48,6 +54,7 @@ class Line:
         "value",
         "value_factor",
         "venue",
+        "watched",
         "worst",
     )
 
@@ -69,6 +76,8 @@ class Line:
         self.mark = 0
         self.value = 0
         self.worst = 0
+        self.watched: list[Watcher] = []
+        """Told by the valuation of every new mark; no part of the books."""
         self.value_factor = instrument.value_factor
         self.describe(instrument)
 

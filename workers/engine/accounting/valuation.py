@@ -53,6 +53,8 @@ class Valuation:
             self.gross += worst - before
         line.value = value
         line.worst = worst
+        for watcher in line.watched:
+            watcher.marked()
 
     def mark(self, line: Line, ticks: int) -> None:
         """Move the line's mark; the same as setting it and ``refresh``, and quicker where nothing is open."""
@@ -64,11 +66,16 @@ class Valuation:
             line.worst += worth
             self.value += worth
             self.gross += worth
+            for watcher in line.watched:
+                watcher.marked()
             return
         line.mark = ticks
         # A short that adopted atoms cover is flat and worth something all the same until these have a price.
         if line.position or line.open or line.unpriced:
             self.refresh(line)
+        else:
+            for watcher in line.watched:
+                watcher.marked()
 
     def watch(self, limits: Limits | None) -> str:
         """Follow the high-water mark; name the loss that has reached its limit, if one has.

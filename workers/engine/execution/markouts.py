@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple
+from fractions import Fraction
+from typing import Final, NamedTuple
 
 from workers.engine.config import SECOND_NS
 from workers.engine.events import OrderFilled
@@ -17,10 +18,21 @@ from workers.engine.market_state import MarketState
 from workers.engine.vocabulary import FeedState
 
 
+class Unit(NamedTuple):
+    """What a lot of the fill's instrument is in the parent's: ``lots`` of them, and worth ``value`` times as much."""
+
+    lots: int = 1
+    value: Fraction = Fraction(1)
+
+
+SAME: Final = Unit()
+
+
 class _Due(NamedTuple):
     at: int
     parent_id: str
     fill: OrderFilled
+    unit: Unit
 
 
 class Markouts:
@@ -32,10 +44,10 @@ class Markouts:
         self._open: dict[str, int] = {}
         self._sums: dict[str, dict[str, tuple[int, int]]] = {}
 
-    def on_fill(self, parent_id: str, fill: OrderFilled, now: int) -> None:
-        """Remember to look at the market after this fill."""
+    def on_fill(self, parent_id: str, fill: OrderFilled, now: int, unit: Unit = SAME) -> None:
+        """Remember to look at the market after this fill; ``unit`` where it was not in the parent's own instrument."""
         for seconds, queue in self._due.items():
-            queue.append(_Due(now + seconds * SECOND_NS, parent_id, fill))
+            queue.append(_Due(now + seconds * SECOND_NS, parent_id, fill, unit))
         self.pending += len(self._due)
         self._open[parent_id] = self._open.get(parent_id, 0) + len(self._due)
         self._sums.setdefault(parent_id, {})
@@ -55,7 +67,8 @@ class Markouts:
     def _count(self, due: _Due, seconds: int, reference: int) -> None:
         fill, sums = due.fill, self._sums[due.parent_id]
         gain, lots = sums.get(str(seconds), (0, 0))
-        sums[str(seconds)] = (gain + int(fill.side) * (reference - fill.price) * fill.lots, lots + fill.lots)
+        found = int(int(fill.side) * (reference - fill.price) * fill.lots * due.unit.value)
+        sums[str(seconds)] = (gain + found, lots + fill.lots * due.unit.lots)
 
     def done(self, parent_id: str) -> dict[str, tuple[int, int]] | None:
         """(ticks x lots gained, lots looked at) by seconds, once nothing is left to look at; None until then."""

@@ -10,6 +10,7 @@ denial by the gate, a rejection or a child that came to nothing pauses it, each 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -19,7 +20,7 @@ from workers.engine.accounting.parents import parent_of
 from workers.engine.config import SECOND_NS
 from workers.engine.execution import routed
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
-from workers.engine.execution.markouts import Markouts
+from workers.engine.execution.markouts import SAME, Markouts, Unit
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
@@ -164,7 +165,7 @@ class Parents:
     def on_child(self, order: Order, event: e.JournalEvent) -> None:
         """The venue said something of a child, or it was found never to have left."""
         if type(event) is e.OrderFilled:
-            self.markouts.on_fill(order.parent_id, event, self._desk.now)
+            self.markouts.on_fill(order.parent_id, event, self._desk.now, self._unit(order))
         parent = self._desk.books.working.get(order.parent_id)
         if parent is not None:
             self._look(parent)
@@ -180,6 +181,14 @@ class Parents:
                 self._unmeasured.discard(parent_id)
                 if found:
                     self._desk.record(e.ParentMeasured(ts=self._desk.now, parent_id=parent_id, markouts=found))
+
+    def _unit(self, order: Order) -> Unit:
+        """What a lot of the child is in its parent's instrument."""
+        lines, parent = self._desk.books.lines, self._desk.books.parents.get(order.parent_id)
+        if parent is None or parent.symbol == order.symbol:
+            return SAME
+        child, own = lines[order.symbol], lines[parent.symbol]
+        return Unit(child.lot_atoms // own.lot_atoms, Fraction(child.lot_value, own.lot_value))
 
     @property
     def busy(self) -> bool:

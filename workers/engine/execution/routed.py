@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from workers.engine import events as e
 from workers.engine.execution.parent import Parent, ParentStatus
 from workers.engine.execution.routing.router import Leg, RouteDecision, RouteKind, decide
@@ -50,8 +52,10 @@ def least_anywhere(desk: Desk, parent: Parent) -> int:
 
 
 def offered(desk: Desk, wanted: Slice) -> bool:
-    """True when some of it could be taken somewhere now."""
-    return decide(view(desk, wanted).inputs).kind is not RouteKind.NOTHING
+    """True when some of it could be taken somewhere, once what rests has let go of the funds that it holds."""
+    inputs = view(desk, wanted).inputs
+    lit = tuple(msgspec.structs.replace(venue, available=-1) for venue in inputs.lit)
+    return decide(msgspec.structs.replace(inputs, lit=lit, dark=())).kind is not RouteKind.NOTHING
 
 
 def route(desk: Desk, wanted: Slice) -> str:

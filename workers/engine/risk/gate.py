@@ -80,6 +80,7 @@ class RiskState:
     __slots__ = (
         "belongings",
         "books",
+        "covered",
         "follows_bars",
         "follows_losses",
         "follows_volume",
@@ -104,6 +105,8 @@ class RiskState:
         self.ledger = RiskLedger(books)
         self.overrides: tuple[Override, ...] = ()
         self.var: VarSnapshot | None = None
+        self.covered: tuple[VarSnapshot | None, int, bool] = (None, 0, False)
+        """(snapshot, number of lines, whether it has a covariance of each), as last looked at."""
         self.var_given = False
         """True once somebody else estimates the covariance: from then on it is not made from closes here."""
         self.belongings: dict[tuple[str, str], tuple[Place, tuple[ScopeLimits, ...]]] = {}
@@ -139,7 +142,9 @@ class RiskState:
         self.follows_volume = optional is not None and optional.wants_volume
         self.follows_bars = self.follows_volume or (optional is not None and optional.max_var is not None)
         self.follows_losses = optional is not None and bool(optional.losses)
-        self.ledger.follow_open(wanted=optional is not None)
+        bounds = optional.scopes if optional is not None else ()
+        together = [bound.members for bound in bounds if bound.members is not None]
+        self.ledger.follow_open(wanted=optional is not None, together=together)
         self.belongings.clear()
 
     def traded(self, symbol: str, ts: int, lots: int) -> None:

@@ -17,6 +17,7 @@ from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
 from workers.engine.execution.orders import Order
 from workers.engine.instruments import MONEY_PER_ATOM, split_key
+from workers.engine.risk.groups import Group
 from workers.engine.risk.optional_limits import ScopeLimits
 from workers.engine.risk.scopes import Scope, ScopeKind, parse_scope
 from workers.engine.risk.volume import VolumeWindow
@@ -31,11 +32,13 @@ REMEMBERED_TIMES: Final = 1000
 class StrategyUse:
     """One strategy's own part of the account."""
 
-    __slots__ = ("atoms", "buying", "cash", "day", "open_count", "open_value", "orders", "selling", "times", "turnover")
+    __slots__ = ("atoms", "cash", "day", "groups", "open_count", "open_value", "orders", "times", "turnover")
 
     def __init__(self) -> None:
+        self.groups: tuple[Group, ...] = ()
+        """Groups that this strategy belongs to."""
         self.atoms: dict[str, int] = {}
-        """Atoms bought less sold, by symbol; every symbol with an open order has an entry."""
+        """Atoms bought less sold, by symbol."""
         self.cash = 0
         """Money units received less paid, fees included: with the worth of ``atoms`` it is the profit."""
         self.day = 0
@@ -46,12 +49,16 @@ class StrategyUse:
 
     def forget_open(self) -> None:
         """Count no open order."""
-        self.buying: dict[str, int] = {}
-        """Atoms that open buys may still buy, by symbol."""
-        self.selling: dict[str, int] = {}
         self.open_count = 0
         self.open_value = 0
         """Money units that open orders may still trade for: at their limit, or the price that they were judged by."""
+
+    def hold(self, line: Line, atoms: int) -> None:
+        """Change the position by ``atoms``."""
+        before = self.atoms.get(line.symbol, 0)
+        self.atoms[line.symbol] = after = before + atoms
+        for group in self.groups:
+            group.cell(line).hold(atoms, (after != 0) - (before != 0))
 
     def roll(self, day: int) -> None:
         """Begin a UTC day with nothing counted."""
@@ -88,8 +95,10 @@ class RiskLedger:
         "_counted",
         "_counts_volume",
         "_follows_open",
+        "groups",
         "halts",
         "marks",
+        "open_at",
         "own_volume",
         "remembered",
         "runs",
@@ -118,6 +127,10 @@ class RiskLedger:
         self.versions: dict[str, int] = {}
         """Newest decision of the control plane that was taken, by scope."""
         self.marks: dict[str, LossMark] = {}
+        self.groups: dict[frozenset[str], Group] = {}
+        """Strategies that a limit bounds together, by their names; only while open orders are followed."""
+        self.open_at: dict[str, int] = {}
+        """Open orders by the venue of their instrument; only while they are followed."""
         self.own_volume: dict[str, VolumeWindow] = {}
 
     def apply(self, event: e.JournalEvent) -> None:
@@ -131,23 +144,37 @@ class RiskLedger:
         found = self.strategies.get(strategy)
         if found is None:
             self.strategies[strategy] = found = StrategyUse()
+            found.groups = tuple(group for group in self.groups.values() if strategy in group.members)
         return found
 
-    def follow_open(self, *, wanted: bool) -> None:
-        """Begin or end to keep open orders by strategy, as the limits in force need it."""
+    def follow_open(self, *, wanted: bool, together: Iterable[frozenset[str]] = ()) -> None:
+        """Begin or end to keep open orders by strategy, as the limits in force need it; sums of those ``together``."""
         self._follows_open = wanted
+        self._form_groups(together)
         for kind in _REPORTS:
             if wanted:
                 self.remembered[kind] = RiskLedger._reported
             else:
                 self.remembered.pop(kind, None)
         self._counted.clear()
+        self.open_at.clear()
         for use in (self.total, *self.strategies.values()):
             use.forget_open()
         if wanted:
             for line in self._books.lines.values():
                 for order in line.open.values():
                     self._count(order)
+
+    def _form_groups(self, together: Iterable[frozenset[str]]) -> None:
+        lines = self._books.lines
+        for line in lines.values():
+            line.watched.clear()
+        self.groups = {members: Group(members) for members in together}
+        for name, use in self.strategies.items():
+            use.groups = tuple(group for group in self.groups.values() if name in group.members)
+            for group in use.groups:
+                for symbol, atoms in use.atoms.items():
+                    group.cell(lines[symbol]).hold(atoms, int(atoms != 0))
 
     def _count(self, order: Order) -> None:
         """Bring what is kept of the order in step with the books."""
@@ -164,9 +191,10 @@ class RiskLedger:
         if order.side is Side.SELL:
             price = max(price, order.reference)
         value, use = change * price * line.lot_value, self._by_run.get(order.run_id) or self.use("")
-        side = use.buying if order.side is Side.BUY else use.selling
-        use.atoms.setdefault(order.symbol, 0)
-        side[order.symbol] = side.get(order.symbol, 0) + change * line.lot_atoms
+        atoms, venue = change * line.lot_atoms, line.instrument.venue
+        for group in use.groups:
+            group.cell(line).rest(*((atoms, 0) if order.side is Side.BUY else (0, atoms)))
+        self.open_at[venue] = self.open_at.get(venue, 0) + opened
         for counted in (use, self.total):
             counted.open_count += opened
             counted.open_value += value
@@ -199,28 +227,12 @@ class RiskLedger:
 
     # -- reading
 
-    def profit(self, strategies: Iterable[str]) -> int:
-        """Money units that these strategies have made, at the newest marks."""
-        made, lines = 0, self._books.lines
-        for name in strategies:
-            use = self.strategies.get(name)
-            if use is None:
-                continue
-            made += use.cash
-            for symbol, atoms in use.atoms.items():
-                line = lines[symbol]
-                made += atoms * line.mark * line.value_factor
-        return made
-
-    def unmarked(self, strategies: Iterable[str]) -> bool:
-        """True while a position of these strategies has no price, so that their profit is not known."""
-        lines = self._books.lines
-        return any(
-            atoms and not lines[symbol].mark
-            for name in strategies
-            if (use := self.strategies.get(name)) is not None
-            for symbol, atoms in use.atoms.items()
-        )
+    def profit(self, members: frozenset[str]) -> int | None:
+        """Money units that a followed group has made, at the newest marks; None while a position has no price."""
+        group, strategies = self.groups[members], self.strategies
+        if group.blind:
+            return None
+        return group.worth + sum(strategies[name].cash for name in members if name in strategies)
 
     # -- losses
 
@@ -274,12 +286,11 @@ class RiskLedger:
             use = self.use("")
         lots, total = event.lots, self.total
         notional = event.price * lots * line.lot_value
-        held = use.atoms.get(event.symbol, 0)
         if event.side is Side.BUY:
-            use.atoms[event.symbol] = held + lots * line.lot_atoms
+            use.hold(line, lots * line.lot_atoms)
             use.cash -= notional
         else:
-            use.atoms[event.symbol] = held - lots * line.lot_atoms
+            use.hold(line, -lots * line.lot_atoms)
             use.cash += notional
         if event.fee:
             self._pay_fee(use, event, line)
@@ -309,7 +320,7 @@ class RiskLedger:
             return
         payer = self._books.line_of_base(event.fee_asset)
         if payer is not None:
-            use.atoms[payer.symbol] = use.atoms.get(payer.symbol, 0) - event.fee
+            use.hold(payer, -event.fee)
 
     def _scope_changed(self, event: e.ScopeStateChanged) -> None:
         scope = parse_scope(event.scope)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from workers.engine.accounting.line import Line
 from workers.engine.config import DAY_NS
 from workers.engine.risk.optional_limits import ScopeLimits
 from workers.engine.risk.overrides import Hit
@@ -15,7 +14,6 @@ from workers.engine.vocabulary import Reason, Side
 if TYPE_CHECKING:
     from workers.engine.risk.checks import Proposal
     from workers.engine.risk.gate import RiskState
-    from workers.engine.risk.ledger import StrategyUse
 
 _EXPOSURE = {
     ScopeKind.FIRM: Reason.FIRM_EXPOSURE_ABOVE_LIMIT,
@@ -68,10 +66,10 @@ def _open_orders(state: RiskState, bound: ScopeLimits, members: Collection[str] 
         return state.books.open_count
     if kind is ScopeKind.INSTRUMENT:
         return len(state.books.lines[name].open)
-    return sum(len(line.open) for line in state.books.lines.values() if line.instrument.venue == name)
+    return state.ledger.open_at.get(name, 0)
 
 
-def _scope_gross(p: Proposal, state: RiskState, bound: ScopeLimits, members: Collection[str] | None) -> tuple[int, int]:
+def _scope_gross(p: Proposal, state: RiskState, bound: ScopeLimits, members: frozenset[str] | None) -> tuple[int, int]:
     """Worst-case exposure of the scope without and with the order."""
     if members is not None:
         return _own_gross(p, state, members)
@@ -85,51 +83,21 @@ def _scope_gross(p: Proposal, state: RiskState, bound: ScopeLimits, members: Col
     return others + p.before, others + p.after
 
 
-def _own_gross(p: Proposal, state: RiskState, members: Collection[str]) -> tuple[int, int]:
+def _own_gross(p: Proposal, state: RiskState, members: frozenset[str]) -> tuple[int, int]:
     """Worst-case exposure of strategies by their own fills and open orders, without and with the order."""
-    uses = [use for name in members if (use := state.ledger.strategies.get(name)) is not None]
-    mine, lines = p.order.symbol, state.books.lines
-    others = _single_gross(uses[0], lines, mine) if len(uses) == 1 else _joint_gross(uses, lines, mine)
-    up, down = _own_extremes(uses, mine)
+    group, line = state.ledger.groups[members], p.market.line
+    cell = group.cells.get(line.symbol)
+    others, up, down = group.gross, 0, 0
+    if cell is not None:
+        others -= cell.worst
+        up, down = cell.held + cell.buying, cell.held - cell.selling
     before = others + max(up, -down) * p.per_atom
-    atoms = p.order.lots * p.market.line.lot_atoms
+    atoms = p.order.lots * line.lot_atoms
     if p.order.side is Side.BUY:
         up += atoms
     else:
         down -= atoms
     return before, others + max(up, -down) * p.per_atom
-
-
-def _single_gross(use: StrategyUse, lines: dict[str, Line], but: str) -> int:
-    """Worst-case exposure of one strategy in all instruments but one."""
-    total, buying, selling = 0, use.buying, use.selling
-    for symbol, held in use.atoms.items():
-        if symbol != but:
-            up, down = held + buying.get(symbol, 0), selling.get(symbol, 0) - held
-            line = lines[symbol]
-            total += (up if up > down else down) * line.mark * line.value_factor  # noqa: FURB136 - max() is slower
-    return total
-
-
-def _joint_gross(uses: Sequence[StrategyUse], lines: dict[str, Line], but: str) -> int:
-    """The same of several strategies, whose positions make up for each other."""
-    total = 0
-    for symbol in {symbol for use in uses for symbol in use.atoms}:
-        if symbol != but:
-            up, down = _own_extremes(uses, symbol)
-            line = lines[symbol]
-            total += max(up, -down) * line.mark * line.value_factor
-    return total
-
-
-def _own_extremes(uses: Sequence[StrategyUse], symbol: str) -> tuple[int, int]:
-    """Atoms that these strategies hold of ``symbol`` when all their open buys, or all their open sells, fill."""
-    up = down = 0
-    for use in uses:
-        held = use.atoms.get(symbol, 0)
-        up += held + use.buying.get(symbol, 0)
-        down += held - use.selling.get(symbol, 0)
-    return up, down
 
 
 def _check_scope_day(p: Proposal, state: RiskState, bound: ScopeLimits, members: Collection[str] | None) -> None:
@@ -156,12 +124,13 @@ def scope_profit(state: RiskState, bound: ScopeLimits) -> int | None:
     members = bound.members
     if members is None:
         return None if state.valuation.unmarked else state.valuation.pnl
-    return None if state.ledger.unmarked(members) else state.ledger.profit(members)
+    return state.ledger.profit(members)
 
 
 def loss_of(state: RiskState, bound: ScopeLimits, now: int) -> str:
     """Name the loss of the scope that has reached its limit, if one has; while its profit is not known, none has."""
-    profit, mark = scope_profit(state, bound), state.ledger.marks.get(bound.name)
+    mark = state.ledger.marks.get(bound.name)
+    profit = scope_profit(state, bound) if mark is not None else None
     if profit is None or mark is None:
         return ""
     if bound.max_drawdown is not None and max(mark.peak - profit, 0) >= bound.max_drawdown:

@@ -19,6 +19,14 @@ class VenueAccess(msgspec.Struct, frozen=True, kw_only=True):
     api_secret: str
     symbols: tuple[str, ...] = ()
     """The venue's own symbols; empty: everything that it lists."""
+    code: str = ""
+    """Which venue it is, see ``dialects.code_of``; empty: a paper venue where ``url`` is given, else its name."""
+    api_password: str = ""
+    """The third part of a key, where a venue has one."""
+    rest_url: str = ""
+    """Address of the exchange's REST interface; empty: what its rules say."""
+    stream_url: str = ""
+    """Address of the exchange's streams; empty: what its rules say."""
 
 
 class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +43,13 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Public Ed25519 key that published limits are signed with; without it no limits are taken."""
     symbols: tuple[str, ...] = ()
     """Empty: everything that the venue lists."""
+    code: str = ""
+    """As in ``VenueAccess``, for the home venue; as are the next three."""
+    api_password: str = ""
+    rest_url: str = ""
+    stream_url: str = ""
+    live: bool = False
+    """Orders may go to an exchange. Otherwise a venue that is one is refused before anything is connected."""
     others: tuple[VenueAccess, ...] = ()
     """Further venues of the account; what they list is known as ``symbol@name``."""
     bar_interval: str = ""
@@ -59,4 +74,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
             api_key=self.api_key,
             api_secret=self.api_secret,
             symbols=self.symbols,
+            code=self.code,
+            api_password=self.api_password,
+            rest_url=self.rest_url,
+            stream_url=self.stream_url,
         )

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from workers.adapters.binance.market_client import FrameTimes
 from workers.adapters.feeds import Handlers
 from workers.adapters.frame_errors import FrameError
 from workers.engine.events import FeedStatus, Level, MarketEvent
 from workers.engine.instruments import Instrument
+from workers.engine.market.venues import Feature, VenueRules
+from workers.engine.market.venues import Sequence as Sequenced
 from workers.engine.market.view import MarketView, ViewConfig
 from workers.engine.vocabulary import FeedState, Side
 from workers.live.execution.gateway import NO_CAUSE, Cause
@@ -21,8 +23,21 @@ from workers.live.execution.names import Names
 
 Follow = Callable[[Sequence[Instrument], Handlers], Coroutine[Any, Any, None]]
 """Follows the market of these instruments until cancelled; raises what a handler raised."""
+SECOND_NS: Final = 1_000_000_000
 OnMarket = Callable[[MarketEvent, int, Cause], None]
 """Gets what a view believes, the time (wall ns) and the way it came."""
+
+
+def view_config(rules: VenueRules, interval_ns: int) -> ViewConfig:
+    """How a market is watched: without a book where each price is complete, without own bars where trades are secret.
+
+    A venue that sends heartbeats confirms its prices with them, so that two are waited for.
+    """
+    return ViewConfig(
+        bar_interval_ns=interval_ns if rules.supports(Feature.PUBLIC_TRADES) else 0,
+        needs_book=rules.sequence is not Sequenced.NONE,
+        stale_after_ns=max(ViewConfig().stale_after_ns, int(2.2 * rules.heartbeat_s * SECOND_NS)),
+    )
 
 
 class Feed:
@@ -33,6 +48,7 @@ class Feed:
         instruments: Mapping[str, Instrument],
         *,
         names: Names,
+        rules: VenueRules,
         follow: Follow,
         interval_ns: int,
         on_market: OnMarket,
@@ -40,6 +56,7 @@ class Feed:
         """``instruments`` by key; ``follow`` knows them by the venue's own names."""
         self.interval_ns = interval_ns
         self._names = names
+        self._rules = rules
         self._instruments = dict(instruments)
         self._follow = follow
         self._on_market = on_market
@@ -55,7 +72,7 @@ class Feed:
 
     def _make_views(self) -> None:
         """New views go on in the market session that the old ones knew: another interval is no other session."""
-        config, known = ViewConfig(bar_interval_ns=self.interval_ns), self.views
+        config, known = view_config(self._rules, self.interval_ns), self.views
         self.views = {symbol: MarketView(one, config) for symbol, one in self._instruments.items()}
         for symbol, old in known.items():
             self.views[symbol].session_id, self.views[symbol].closes_at = old.session_id, old.closes_at
@@ -63,7 +80,8 @@ class Feed:
     async def run(self) -> None:
         """Follow the market until cancelled; raises what the kernel raised: a failed handler must not trade on."""
         while True:
-            handlers = Handlers(self.on_event, self._wants_snapshot, self._on_refused)
+            wanted = self.interval_ns
+            handlers = Handlers(self.on_event, self._wants_snapshot, self._on_refused, interval_ns=wanted)
             natives = [self._names.outward(one) for one in self._instruments.values()]
             following = asyncio.create_task(self._follow(natives, handlers))
             asked = asyncio.create_task(self._again.wait())

@@ -153,7 +153,7 @@ class TradingLoop:
         """What the venue lists; while it does not answer, what the journal knows of it."""
         if not session.met:
             lines = self.kernel.books.lines
-            return [lines[symbol].instrument for symbol in session.books.symbols()]
+            return [lines[symbol].instrument for symbol in session.books.known()]
         session.keep(self.home)
         return list(session.instruments.values())
 
@@ -167,7 +167,7 @@ class TradingLoop:
     def _tell_away(self, session: VenueSession) -> None:
         """A venue that was not met is shown as one that was lost."""
         now, detail = time.time_ns(), f"{session.name} does not answer: {session.problem or 'no answer in time'}"
-        for symbol in session.books.symbols():
+        for symbol in session.books.known():
             status = FeedStatus(symbol=symbol, ts_event=now, ts_recv=now, state=FeedState.STALE, detail=detail)
             self.apply(self.kernel.on_market(status, now))
         self.report(

@@ -66,8 +66,7 @@ def parent_row(loop: TradingLoop, parent: Parent) -> dict[str, Any]:
     """How far a working parent is: what its schedule has released, what is done, and what it waits for."""
     parents, instrument = loop.kernel.desk.parents, loop.kernel.books.lines[parent.symbol].instrument
     released = parents.released(parent)
-    orders = loop.kernel.books.orders
-    resting = sum(orders[client_id].remaining for client_id in parent.open)
+    resting = parents.open_lots(parent)
     return {
         "venue": loop.config.venue,
         "parent_id": parent.parent_id,

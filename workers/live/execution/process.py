@@ -13,7 +13,7 @@ from controlplane.celery import app
 from controlplane.environment import words
 from workers.adapters.forecast_client import ForecastClient
 from workers.adapters.live_bus import LiveBus
-from workers.live.execution.config import LoopConfig
+from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.desired import DesiredPoll
 from workers.live.execution.host import LoopHost
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def config_from_settings() -> LoopConfig:
-    """The loop's settings; live mode trades on the exchange itself, in GEKKO_SYMBOLS."""
+    """The loop's settings; live mode trades on the exchange itself, in GEKKO_SYMBOLS, paper mode at no exchange."""
     return LoopConfig(
         venue=settings.GEKKO_VENUE_NAME,
         worker=WORKER,
@@ -33,6 +33,12 @@ def config_from_settings() -> LoopConfig:
         api_secret=settings.GEKKO_VENUE_API_SECRET,
         limits_key=signing_key().public_key().public_bytes_raw(),
         symbols=tuple(words("GEKKO_SYMBOLS", [])),
+        code=settings.GEKKO_VENUE_CODE,
+        api_password=settings.GEKKO_VENUE_API_PASSWORD,
+        rest_url=settings.GEKKO_VENUE_REST_URL,
+        stream_url=settings.GEKKO_VENUE_STREAM_URL,
+        live=settings.GEKKO_MODE == "live",
+        others=tuple(VenueAccess(**{**one._asdict(), "url": one.url or None}) for one in settings.GEKKO_OTHER_VENUES),
     )
 
 

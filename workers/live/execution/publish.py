@@ -219,7 +219,7 @@ class Publisher:
                 row = feed_row(loop, session, view, markets[symbol], now)
                 self._bus.put("feed", f"{loop.config.venue}:{symbol}", row)
         elif not session.met:
-            for symbol in session.books.symbols():
+            for symbol in session.books.known():
                 row = absent_row(loop, session, markets[symbol])
                 self._bus.put("feed", f"{loop.config.venue}:{symbol}", row)
 

@@ -188,6 +188,10 @@ class Reconciler:
             for order in self._books.open_orders()
             if (order.status in UNSETTLED or order.client_id in self._missing) and not self._in_flight(order.client_id)
         ]
+        breaks += [
+            f"order {order.client_id} is open here in {order.symbol}, which the venue does not list to this worker"
+            for order in self._books.unlisted_orders()
+        ]
         for found in await self._venue.open_orders():
             if not is_ours(found.client_id) or self._in_flight(found.client_id):
                 continue

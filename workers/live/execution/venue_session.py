@@ -132,6 +132,7 @@ class VenueSession:
         self.feed = Feed(
             self.instruments,
             names=self.names,
+            rules=self.orders.rules,
             follow=self.dialect.follow,
             interval_ns=interval_ns,
             on_market=self._on_market,
@@ -163,7 +164,7 @@ class VenueSession:
     @property
     def books(self) -> VenueBooks:
         """The books as far as they are of this venue."""
-        return VenueBooks(self._host.kernel.books, self.names)
+        return VenueBooks(self._host.kernel.books, self.names, lambda: self.instruments)
 
     def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """What runs for this venue, by name; RuntimeError before ``attach``."""

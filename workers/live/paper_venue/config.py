@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+
+from workers.live.paper_venue.profiles import Profile, ProfileError, parse
 
 
 class MarketKind(StrEnum):
@@ -57,6 +60,8 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
     live_rest: str = "https://api.binance.us"
     live_stream: str = "wss://stream.binance.us:9443"
     redis_url: str = ""
+    venues: tuple[Profile, ...] = ()
+    """What is played beside the home venue."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> VenueConfig:
@@ -66,7 +71,7 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
             name = _ENV_NAMES.get(field.name, f"GEKKO_VENUE_{field.name.upper()}")
             text = env.get(name, "")
             if text:
-                values[field.name] = _convert(name, text, field.type)
+                values[field.name] = _venues(text) if field.name == "venues" else _convert(name, text, field.type)
         values = _installation(env) | values
         config = cls(**values)  # type: ignore[arg-type]  # each value was converted to its field's own type
         config.check()
@@ -82,6 +87,21 @@ class VenueConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"expected port of the paper venue within 0..65535, was {self.port}")
         if self.fault_token and self.host not in _LOOPBACK:
             raise ConfigError(f"the fault port is for loopback alone; GEKKO_VENUE_HOST is {self.host}, unset the token")
+
+    def of(self, profile: Profile) -> VenueConfig:
+        """The configuration of one of ``venues``: its own numbers, and a folder of its own in the home venue's."""
+        return msgspec.structs.replace(
+            self,
+            state_dir=self.state_dir / "venues" / profile.name,
+            seed=self.seed ^ zlib.crc32(profile.name.encode()),
+            maker_fee=profile.maker_fee,
+            taker_fee=profile.taker_fee,
+            start_quote=profile.start_quote,
+            latency_ms=profile.latency_ms,
+            latency_median_ms=profile.latency_median_ms,
+            latency_sigma=profile.latency_sigma,
+            venues=(),
+        )
 
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -104,7 +124,19 @@ def _installation(env: Mapping[str, str]) -> dict[str, object]:
     return found
 
 
-_ENV_NAMES = {"data_dir": "GEKKO_DATA", "state_dir": "GEKKO_VENUE_STATE", "redis_url": "REDIS_URL"}
+_ENV_NAMES = {
+    "data_dir": "GEKKO_DATA",
+    "state_dir": "GEKKO_VENUE_STATE",
+    "redis_url": "REDIS_URL",
+    "venues": "GEKKO_PAPER_VENUES",
+}
+
+
+def _venues(text: str) -> tuple[Profile, ...]:
+    try:
+        return parse(text)
+    except ProfileError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _convert(name: str, text: str, kind: object) -> object:

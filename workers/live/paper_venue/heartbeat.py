@@ -10,7 +10,7 @@ import msgspec
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from workers.live.paper_venue.venue import Venue
+from workers.live.paper_venue.stage import Stage
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +19,14 @@ _NAME = "venue"
 _PERIOD_S = 1.0
 
 
-async def beat(venue: Venue, redis_url: str) -> None:
+async def beat(stage: Stage, redis_url: str) -> None:
     """Run for ever; an unreachable server costs a beat and nothing else."""
     client = redis.asyncio.Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
     silent = False
     try:
         while True:
             try:
-                await client.hset(_KEY, _NAME, _sign(venue).decode())
+                await client.hset(_KEY, _NAME, _sign(stage).decode())
                 silent = False
             except RedisError as error:
                 if not silent:
@@ -37,14 +37,15 @@ async def beat(venue: Venue, redis_url: str) -> None:
         await client.aclose()
 
 
-def _sign(venue: Venue) -> bytes:
-    market = venue.market
+def _sign(stage: Stage) -> bytes:
+    venue, market = stage.home, stage.home.market
     detail = {
         "market": str(venue.kind),
         "label": venue.label,
         "session": market.session_id,
         "open": market.open,
         "events": market.events,
-        "websockets": len(venue.hub.connections),
+        "websockets": sum(len(one.hub.connections) for one in stage),
+        "venues": list(stage.others),
     }
     return msgspec.json.encode({"name": _NAME, "pid": os.getpid(), "ts": venue.clock() / 1e9, "detail": detail})

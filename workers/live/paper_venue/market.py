@@ -89,6 +89,10 @@ class Market:
         self.opened_ms = 0
         self.closes_ms = 0
         self.events = 0
+        self.number = 0
+        """Which pass of the market this is."""
+        self.moment = 0
+        """Market time of the newest frame, ns since the pass began."""
         self._offset = 0
 
     # --- sessions

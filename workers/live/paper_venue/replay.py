@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from workers.live.paper_venue.venue import Venue
-from workers.live.paper_venue.wire import Frame, MarketSource, TopFrame, TradeFrame
+from workers.live.paper_venue.stage import Stage
+from workers.live.paper_venue.wire import Frame, MarketSource
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ class Position(msgspec.Struct):
 
 
 class Replayer:
-    """Drives the venue's market from a source."""
+    """Drives the market of all venues from a source."""
 
-    def __init__(self, venue: Venue, source: MarketSource) -> None:
-        self._venue = venue
+    def __init__(self, stage: Stage, source: MarketSource) -> None:
+        self._stage = stage
         self._source = source
-        self._speed = venue.config.speed
-        self._path: Path = venue.config.state_dir / "replay.json"
-        self._preroll_ns = round(venue.config.preroll_s * venue.config.speed * _NS)
+        self._speed = stage.config.speed
+        self._path: Path = stage.config.state_dir / "replay.json"
+        self._preroll_ns = round(stage.config.preroll_s * stage.config.speed * _NS)
         self._saved_ns = 0
         self._ends = 0
         self._saving: asyncio.Task[None] | None = None
@@ -57,79 +57,56 @@ class Replayer:
             number, skip = number + 1, 0
 
     async def _session(self, number: int, skip_ns: int) -> None:
-        venue, market = self._venue, self._venue.market
+        stage = self._stage
         session = self._source.session(number, skip_ns - self._preroll_ns)
         if skip_ns >= session.duration_ns:
             session, skip_ns = self._source.session(number, 0), 0
-        start = venue.clock() - self._wall(skip_ns)
+        start = stage.clock() - self._wall(skip_ns)
         ends = start + self._wall(session.duration_ns)
-        market.begin(venue.next_session(), start // _MS, ends // _MS)
+        stage.begin(start // _MS, ends // _MS, number)
         frames = await self._show(session.frames, start, skip_ns)
-        start = venue.clock() - self._wall(skip_ns)
+        start = stage.clock() - self._wall(skip_ns)
         self._ends = start + self._wall(session.duration_ns)
-        market.closes_ms = self._ends // _MS
-        market.start_trading(venue.clock())
+        stage.start_trading(stage.clock(), self._ends // _MS)
         await self._play(number, frames, start)
-        await asyncio.sleep(max(0, self._ends - venue.clock()) / _NS)
-        market.stop_trading(venue.clock())
-        log.info("session %d ended after pass %d of %s", market.session_id, number, self._source.label)
-        await asyncio.sleep(venue.config.break_s)
+        await asyncio.sleep(max(0, self._ends - stage.clock()) / _NS)
+        stage.stop_trading(stage.clock())
+        log.info("session %d ended after pass %d of %s", stage.home.market.session_id, number, self._source.label)
+        await asyncio.sleep(stage.config.break_s)
 
     def _wall(self, offset_ns: int) -> int:
         return int(offset_ns / self._speed)
 
     async def _show(self, frames: Iterator[TimedFrame], start: int, skip_ns: int) -> Iterator[TimedFrame]:
         """Take the session's first part into books and candlesticks, and all that the first books need."""
-        market = self._venue.market
         waiting = {i.symbol for i in self._source.instruments}
         for count, (offset, frame) in enumerate(frames):
             if offset > skip_ns and not waiting:
                 return chain([(offset, frame)], frames)
             waiting.discard(frame.symbol)
-            market.show(frame, (start + self._wall(offset)) // _MS)
+            self._stage.show(frame, (start + self._wall(offset)) // _MS)
             if count % _SHOWN_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return iter(())
 
     async def _play(self, number: int, frames: Iterator[TimedFrame], start: int) -> None:
-        venue, market = self._venue, self._venue.market
+        stage, home = self._stage, self._stage.home
         for count, (offset, frame) in enumerate(frames):
             due = start + self._wall(offset)
-            ahead = due - venue.clock()
+            ahead = due - stage.clock()
             if ahead > _DUE_WITHIN_NS or count % _PLAYED_AT_ONCE == 0:
                 await asyncio.sleep(max(ahead, 0) / _NS)
-            if venue.faults.pause_feed_ms:
-                await self._pause()
-            now = venue.clock()
-            late = venue.lag_ns = now - due
+            now = stage.clock()
+            late = home.lag_ns = now - due
             if late > _SHIFT_BEYOND_NS:
                 start += late
                 self._ends += late
-                market.move_close(self._ends // _MS, now)
-            market.apply(self._spiked(frame), now)
+                stage.move_close(self._ends // _MS, now)
+            stage.apply(frame, offset, now)
             if now - self._saved_ns > _NS:
                 self._saved_ns = now
                 saving = Position(self._source.label, number, offset)
                 self._saving = asyncio.create_task(asyncio.to_thread(self._save, saving))
-
-    async def _pause(self) -> None:
-        """Fault: hold the feed."""
-        pause, self._venue.faults.pause_feed_ms = self._venue.faults.pause_feed_ms, 0
-        await asyncio.sleep(pause / 1000)
-
-    def _spiked(self, frame: Frame) -> Frame:
-        """Fault: a price that is far off for a moment."""
-        faults = self._venue.faults
-        if not isinstance(frame, TopFrame | TradeFrame) or not faults.spend("spike_frames"):
-            return frame
-        grid, factor = self._venue.desk.grids[frame.symbol], 1 + faults.spike_bps / 10_000
-
-        def off(price: str) -> str:
-            return grid.price(max(round(grid.ticks(price) * factor), 1))
-
-        if isinstance(frame, TradeFrame):
-            return msgspec.structs.replace(frame, price=off(frame.price))
-        return msgspec.structs.replace(frame, bid=off(frame.bid), ask=off(frame.ask))
 
     def _save(self, position: Position) -> None:
         temporary = self._path.with_suffix(".new")

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from workers.live.paper_venue import errors, signing
 from workers.live.paper_venue.errors import VenueError
+from workers.live.paper_venue.stage import Stage
 from workers.live.paper_venue.venue import Venue
 
 
@@ -65,8 +66,19 @@ class NoAnswerError(Exception):
 
 
 _OPEN_TO_ALL = frozenset({"/api/v3/ping", "/api/v3/time"})
-VENUE_KEY = web.AppKey("venue", Venue)
+STAGE_KEY = web.AppKey("stage", Stage)
 Routes = Mapping[tuple[str, str], Route]
+
+
+def venue_of(request: web.Request) -> Venue:
+    """The venue that the request's path is meant for; 404 for a name that is not played."""
+    stage = request.app[STAGE_KEY]
+    venue = stage.at(request.path)
+    if venue is None:
+        known = ", ".join(stage.others) or "none"
+        text = msgspec.json.encode({"code": -1000, "msg": f"Unknown venue; played beside the home venue: {known}."})
+        raise web.HTTPNotFound(text=text.decode(), content_type="application/json")
+    return venue
 
 
 def api_path(path: str) -> str:
@@ -77,7 +89,7 @@ def api_path(path: str) -> str:
 
 async def dispatch(request: web.Request, routes: Routes) -> web.StreamResponse:
     """Answer one REST request."""
-    venue = request.app[VENUE_KEY]
+    venue = venue_of(request)
     path = api_path(request.path)
     route = routes.get((request.method, path))
     try:

@@ -26,12 +26,12 @@ from workers.live.paper_venue.journal import JournalError
 from workers.live.paper_venue.metrics import exposition
 from workers.live.paper_venue.publisher import publish_klines
 from workers.live.paper_venue.replay import Replayer
-from workers.live.paper_venue.rest import VENUE_KEY
+from workers.live.paper_venue.rest import STAGE_KEY, venue_of
 from workers.live.paper_venue.sources.bars import BarsError
 from workers.live.paper_venue.sources.choose import choose
 from workers.live.paper_venue.sources.live import LiveRelay, LiveSource
 from workers.live.paper_venue.sources.recording import RecordingError
-from workers.live.paper_venue.venue import Venue
+from workers.live.paper_venue.stage import PREFIX, Stage
 from workers.live.paper_venue.wire import MarketSource
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def _anything(request: web.Request) -> web.StreamResponse:
 
 
 async def _healthz(request: web.Request) -> web.Response:
-    venue = request.app[VENUE_KEY]
+    venue = venue_of(request)
     market = venue.market
     started = market.session_id > 0 and (market.open or market.events > 0)
     state = {
@@ -57,12 +57,12 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    body, content_type = exposition(request.app[VENUE_KEY])
+    body, content_type = exposition(request.app[STAGE_KEY])
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _allowed(request: web.Request) -> bool:
-    token = request.app[VENUE_KEY].config.fault_token
+    token = request.app[STAGE_KEY].config.fault_token
     given = request.headers.get("X-Fault-Token", "")
     return bool(token) and hmac.compare_digest(token.encode(), given.encode())
 
@@ -70,7 +70,7 @@ def _allowed(request: web.Request) -> bool:
 async def _fault(request: web.Request) -> web.Response:
     if not _allowed(request):
         return web.json_response({"code": -1002, "msg": "The fault port is closed."}, status=403)
-    venue = request.app[VENUE_KEY]
+    venue = venue_of(request)
     try:
         asked = msgspec.json.decode(await request.read(), type=dict[str, int | bool])
         faults = msgspec.convert(msgspec.to_builtins(venue.faults) | asked, Faults)
@@ -87,43 +87,38 @@ async def _fault(request: web.Request) -> web.Response:
 async def _truth(request: web.Request) -> web.Response:
     if not _allowed(request):
         return web.json_response({"code": -1002, "msg": "The fault port is closed."}, status=403)
-    body = msgspec.json.encode(request.app[VENUE_KEY].desk.truth())
+    body = msgspec.json.encode(venue_of(request).desk.truth())
     return web.Response(body=body, content_type="application/json")
 
 
 def application(config: VenueConfig) -> web.Application:
     """The venue as an aiohttp application; it starts to replay when it is started."""
     app = web.Application(client_max_size=64 * 1024)
-    app.router.add_get("/healthz", _healthz)
-    app.router.add_get("/readyz", _healthz)
     app.router.add_get("/metrics", _metrics)
-    app.router.add_post("/_fault", _fault)
-    app.router.add_get("/_truth", _truth)
+    for prefix in ("", PREFIX + "{venue}"):
+        app.router.add_get(f"{prefix}/healthz", _healthz)
+        app.router.add_get(f"{prefix}/readyz", _healthz)
+        app.router.add_post(f"{prefix}/_fault", _fault)
+        app.router.add_get(f"{prefix}/_truth", _truth)
     app.router.add_route("*", "/{path:.*}", _anything)
 
     async def lifetime(started: web.Application) -> AsyncIterator[None]:
         source = await asyncio.to_thread(choose, config)
-        venue = Venue(
-            config,
-            kind=source.kind,
-            label=source.label,
-            bar_interval=source.bar_interval,
-            instruments=source.instruments,
-            clock=time.time_ns,
-        )
-        started[VENUE_KEY] = venue
+        stage = Stage(config, source, time.time_ns)
+        started[STAGE_KEY] = stage
         # What was loaded stays for good: a collection that walks it would hold the replay up.
         gc.freeze()
-        tasks = [asyncio.create_task(_play(venue, source)), asyncio.create_task(publish_klines(venue))]
+        tasks = [asyncio.create_task(_play(stage, source))]
+        tasks += [asyncio.create_task(publish_klines(venue)) for venue in stage]
         if config.redis_url:
-            tasks.append(asyncio.create_task(beat(venue, config.redis_url)))
+            tasks.append(asyncio.create_task(beat(stage, config.redis_url)))
         for task in tasks:
             task.add_done_callback(_fail_loudly)
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await venue.journal.close()
+        await stage.close()
 
     app.cleanup_ctx.append(lifetime)
     app.on_shutdown.append(_cut_websockets)
@@ -132,11 +127,12 @@ def application(config: VenueConfig) -> web.Application:
 
 async def _cut_websockets(app: web.Application) -> None:
     """Otherwise the server would wait for them before it ends."""
-    app[VENUE_KEY].hub.drop_all()
+    for venue in app[STAGE_KEY]:
+        venue.hub.drop_all()
 
 
-async def _play(venue: Venue, source: MarketSource | LiveSource) -> None:
-    await (LiveRelay(venue, source) if isinstance(source, LiveSource) else Replayer(venue, source)).run()
+async def _play(stage: Stage, source: MarketSource | LiveSource) -> None:
+    await (LiveRelay(stage, source) if isinstance(source, LiveSource) else Replayer(stage, source)).run()
 
 
 def _fail_loudly(task: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from workers.live.paper_venue import errors, signing
 from workers.live.paper_venue.errors import VenueError
 from workers.live.paper_venue.hub import Connection
 from workers.live.paper_venue.klines import INTERVALS_MS
-from workers.live.paper_venue.rest import VENUE_KEY
+from workers.live.paper_venue.rest import venue_of
 from workers.live.paper_venue.venue import Venue
 
 _KINDS = frozenset(
@@ -38,7 +38,7 @@ def is_socket(request: web.Request) -> bool:
 
 async def serve(request: web.Request) -> web.WebSocketResponse:
     """Run one websocket connection to its end."""
-    venue = request.app[VENUE_KEY]
+    venue = venue_of(request)
     socket = web.WebSocketResponse(heartbeat=30.0, compress=False, max_msg_size=64 * 1024)
     await socket.prepare(request)
     names, combined = _asked(request)

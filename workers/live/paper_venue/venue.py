@@ -19,12 +19,13 @@ from workers.live.paper_venue.signing import Credentials
 
 
 class Venue:
-    """State of one venue process; made inside a running event loop."""
+    """State of one venue; made inside a running event loop."""
 
     def __init__(
         self,
         config: VenueConfig,
         *,
+        name: str,
         kind: MarketKind,
         label: str,
         bar_interval: str,
@@ -32,6 +33,7 @@ class Venue:
         clock: Callable[[], int],
     ) -> None:
         self.config = config
+        self.name = name
         self.kind = kind
         self.label = label
         self.bar_interval = bar_interval

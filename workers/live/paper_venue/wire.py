@@ -72,13 +72,17 @@ class Session(msgspec.Struct):
     frames: Iterator[tuple[int, Frame]]
 
 
-class MarketSource(Protocol):
-    """Where a replayed market comes from."""
+class Played(Protocol):
+    """What is known of a market before it is played."""
 
     kind: MarketKind
     label: str
     bar_interval: str
     instruments: tuple[Instrument, ...]
+
+
+class MarketSource(Played, Protocol):
+    """Where a replayed market comes from."""
 
     def session(self, number: int, history_from_ns: int) -> Session:
         """The ``number``-th pass, counted from 1; frames before ``history_from_ns`` may be left out."""

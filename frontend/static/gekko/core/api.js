@@ -34,14 +34,17 @@ function cookie(name) {
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }
 
-/** A key for one intention: the same as long as `asked` is, so an answer that was lost can be asked for again. */
+/** A key for one intention: the same as long as `asked` is, so an answer that was lost can be asked for again.
+ *  A form that stays after an answer says `done()`: pressing it again then asks anew. */
 export function keyOf() {
   let key = "", last = null;
-  return (asked) => {
+  const keyed = (asked) => {
     const now = JSON.stringify(asked);
     if (now !== last) [key, last] = [crypto.randomUUID(), now];
     return key;
   };
+  keyed.done = () => (last = null);
+  return keyed;
 }
 
 async function call(method, path, { body, key, version } = {}) {
@@ -76,4 +79,5 @@ async function call(method, path, { body, key, version } = {}) {
 
 export const get = (path) => call("GET", path);
 export const post = (path, body = {}, options = {}) => call("POST", path, { ...options, body });
+export const replace = (path, body, options = {}) => call("PUT", path, { ...options, body });
 export const remove = (path) => call("DELETE", path);

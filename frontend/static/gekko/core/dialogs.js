@@ -8,8 +8,8 @@ document.addEventListener("click", (event) => {
   if (closer) closer.closest("dialog").close();
 });
 
-/** Ask for `fields` [{name, label, value, required, type}] and run `act(values)`; stays open with the reason if refused.
- *  `detail` is shown above the fields; `then` may ask the next question after a good answer. */
+/** Ask for `fields` [{name, label, value, hint, type, kind, options, choices}] and run `act(values)`. Refused, it stays
+ *  open and says why, below the fields that the server names and else at the end. `detail` is shown above the fields; `then` may ask the next question after a good answer. */
 export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act, then = null }) {
   const dialog = byId("ask-dialog");
   const form = byId("ask-form");
@@ -25,12 +25,15 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
   form.onsubmit = async (event) => {
     event.preventDefault();
     submit.disabled = true;
+    byId("ask-error").textContent = "";
+    point(inputs, {});
     try {
       await act(Object.fromEntries(inputs.map((input) => [input.name, input.read()])));
       dialog.close();
       then?.();
     } catch (error) {
-      byId("ask-error").textContent = error instanceof Refused ? error.words : String(error);
+      const said = error instanceof Refused ? error.words : String(error);
+      byId("ask-error").textContent = point(inputs, error.fields || {}) ? "" : said;
     } finally {
       submit.disabled = false;
     }
@@ -39,7 +42,21 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
   inputs[0]?.input.focus();
 }
 
-function makeField({ name, label, type = "text", kind = "", value = "", options }) {
+/** Show what is wrong below the field that it is about, and go to the first; whether there was one. */
+function point(inputs, wrong) {
+  const said = ({ name }) => (Array.isArray(wrong[name]) ? String(wrong[name][0]) : "");
+  for (const one of inputs) {
+    if (!one.error) continue;
+    one.error.textContent = said(one);
+    if (said(one)) one.input.setAttribute("aria-invalid", "true");
+    else one.input.removeAttribute("aria-invalid");
+  }
+  const first = inputs.find((one) => one.error && said(one));
+  first?.input.focus();
+  return Boolean(first);
+}
+
+function makeField({ name, label, type = "text", kind = "", value = "", hint = "", options, choices }) {
   const id = `ask-${name}`;
   if (options) {
     const boxes = options.map((option) =>
@@ -49,11 +66,14 @@ function makeField({ name, label, type = "text", kind = "", value = "", options 
     const read = () => [...box.querySelectorAll("input:checked")].map((input) => input.value);
     return { name, box, input: box.querySelector("input"), read };
   }
-  const tag = type === "textarea" ? "textarea" : "input";
+  const tag = choices ? "select" : type === "textarea" ? "textarea" : "input";
   const asCode = kind === "code" ? { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 8 } : { autocomplete: "off", maxlength: 500 };
-  const input = el(tag, { id, class: `text ${kind}`.trim(), type: tag === "input" ? type : null, ...asCode });
-  input.value = value;
-  return { name, input, box: el("div", { class: "field" }, el("label", { for: id }, label), input), read: () => input.value };
+  const input = el(tag, { id, class: `text ${kind}`.trim(), type: tag === "input" ? type : null, "aria-describedby": `${id}-error${hint ? ` ${id}-hint` : ""}`, ...asCode });
+  if (choices) input.append(...choices.map(([of, text]) => el("option", { value: of }, text)));
+  if (value || !choices) input.value = value;
+  const error = el("span", { id: `${id}-error`, class: "field-error", role: "alert" });
+  const help = hint ? el("span", { id: `${id}-hint`, class: "hint" }, hint) : null;
+  return { name, input, error, box: el("div", { class: "field" }, el("label", { for: id }, label), input, error, help), read: () => input.value };
 }
 
 /** Show details at the side. */

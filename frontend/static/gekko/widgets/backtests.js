@@ -1,6 +1,6 @@
 // Backtests: the form, the runs with their progress, and several of them side by side.
 
-import { get, post } from "../core/api.js";
+import { get, keyOf, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { DASH, el, message } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
@@ -198,9 +198,10 @@ export function mountBacktestForm(host) {
     params.value = card ? card.params.map((one) => `${one.name}=${one.default}`).join("\n") : "";
   };
   strategy.addEventListener("change", defaults);
+  const key = keyOf();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send({ strategy, data, params, ranges, few, problem, submit });
+    send({ key, strategy, data, params, ranges, few, problem, submit });
   });
   Promise.all([get("strategies/"), get("backtests/?limit=1")]).then(
     ([cards, list]) => {
@@ -225,7 +226,7 @@ function pairs(area, what) {
   return found;
 }
 
-async function send({ strategy, data, params, ranges, few, problem, submit }) {
+async function send({ key, strategy, data, params, ranges, few, problem, submit }) {
   problem.textContent = "";
   submit.disabled = true;
   try {
@@ -233,7 +234,8 @@ async function send({ strategy, data, params, ranges, few, problem, submit }) {
     for (const name of ["capital", "fee_bps", "latency_ms", "seed"]) if (few[name].value.trim()) order[name] = few[name].value.trim();
     const searched = pairs(ranges, "Ranges");
     if (Object.keys(searched).length) Object.assign(order, { ranges: searched, trials: few.trials.value.trim() });
-    const row = await post("backtests/", order);
+    const row = await post("backtests/", order, { key: key(order) });
+    key.done();
     put("backtests", row.id, row);
     toast("The backtest waits for a worker");
   } catch (error) {

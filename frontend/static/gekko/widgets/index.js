@@ -7,10 +7,15 @@ import { mountChart, mountRange, mountScope } from "./chart.js";
 import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses } from "./desk.js";
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
 import { mountKpis } from "./kpis.js";
+import { mountLimitEditor } from "./limit-editor.js";
+import { mountLimitScopes, mountLimitVersions } from "./limits.js";
 import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
+import { mountOverrides } from "./overrides.js";
 import { mountParents } from "./parents.js";
 import { mountPositions } from "./positions.js";
 import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStress, mountVarLimit, mountVarMethods } from "./risk.js";
+import { mountRebalanceForm, mountRebalanceSchedule } from "./rebalance-form.js";
+import { mountRebalance, mountRebalances } from "./rebalances.js";
 import { mountRiskChart } from "./risk-chart.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
 import { mountWhatIf } from "./what-if.js";
@@ -40,11 +45,19 @@ export const WIDGETS = {
   kpis: mountKpis,
   latency: mountLatency,
   limits: mountLimits,
+  "limit-editor": mountLimitEditor,
+  "limit-scopes": mountLimitScopes,
+  "limit-versions": mountLimitVersions,
   "open-incidents": mountOpenIncidents,
   orders: mountOrders,
+  overrides: mountOverrides,
   parents: mountParents,
   positions: mountPositions,
   processes: mountProcesses,
+  rebalance: mountRebalance,
+  "rebalance-form": mountRebalanceForm,
+  "rebalance-schedule": mountRebalanceSchedule,
+  rebalances: mountRebalances,
   "recent-fills": mountRecentFills,
   "recent-orders": mountRecentOrders,
   range: mountRange,

@@ -12,6 +12,7 @@ import { LiveTable } from "../core/table.js";
 import { sentence } from "../core/text.js";
 import { facts, sideCell, stateCell } from "./cells.js";
 import { openOrder } from "./order-drawer.js";
+import { routesOf } from "./parent-routes.js";
 
 const SHOWN = 30;
 const EMPTY = { title: "No parent orders yet", text: "Large orders are worked over time: their children show among the orders." };
@@ -63,7 +64,7 @@ export function mountParents(host) {
   return () => ends.forEach((end) => end());
 }
 
-function openParent(parentId) {
+export function openParent(parentId) {
   const row = topicState("parents").rows.get(parentId);
   const children = [...topicState("orders").rows].filter(([, order]) => order.parent_id === parentId);
   const list = children.sort(([, a], [, b]) => (a.created_at < b.created_at ? 1 : -1)).map(([key, order]) => child(key, order));
@@ -83,16 +84,19 @@ function openParent(parentId) {
       ["Asked by", row.by],
       ["Reason", sentence(row.reason)],
       ["Parameters", parameterText(row.params)],
+      ["Routed", row.route ? "Over all venues of the pair" : null],
       ["Children", String(row.children)],
     ]),
     ending ? el("button", { class: "button danger", type: "button", on: { click: () => end(row) } }, "End this parent order") : null,
+    routesOf(row),
     el("h3", {}, "Children"),
     list.length ? el("ul", { class: "plain-list" }, list) : el("p", { class: "hint" }, "None among the newest orders."),
   );
 }
 
 function child(key, order) {
-  const text = `${timeOfDay(order.created_at)} ${quantityOf(order.quantity, order.symbol).trim()} at ${priceOf(order.price, order.symbol)}, ${words(order.status).toLowerCase()}`;
+  const where = order.execution_venue === order.venue ? "" : ` at ${order.execution_venue}`;
+  const text = `${timeOfDay(order.created_at)} ${quantityOf(order.quantity, order.symbol).trim()}${where} at ${priceOf(order.price, order.symbol)}, ${words(order.status).toLowerCase()}`;
   return el("li", {}, el("button", { class: "link", type: "button", on: { click: () => openOrder(key) } }, text));
 }
 
@@ -122,10 +126,11 @@ function submit() {
       { name: "symbol", label: "Symbol" },
       { name: "side", label: "Buy or sell", value: "buy" },
       { name: "quantity", label: "Quantity" },
-      { name: "algorithm", label: "Algorithm: twap, vwap, pov, iceberg, buckets or adaptive", value: "twap" },
+      { name: "algorithm", label: "Algorithm: twap, vwap, pov, iceberg, buckets, adaptive or sweep", value: "twap" },
       { name: "params", label: "Parameters, such as slices=10 style=mixed", value: "slices=10" },
-      { name: "minutes", label: "Minutes to work in; empty for pov and iceberg until done", value: "10" },
+      { name: "minutes", label: "Minutes to work in; empty for pov, iceberg and sweep until done", value: "10" },
       { name: "limit", label: "Limit price; empty for none" },
+      { name: "route", label: "Route what is taken over all venues: yes or no", value: "no" },
     ],
     confirm: "Look at it",
     act: async (values) => {
@@ -140,6 +145,7 @@ function submit() {
 function orderOf(values) {
   const said = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
   if (!["buy", "sell"].includes(said.side.toLowerCase())) throw new Refused(0, { detail: "Say buy or sell" });
+  if (!["yes", "no"].includes(said.route.toLowerCase())) throw new Refused(0, { detail: "Say yes or no to routing" });
   return {
     venue,
     symbol: said.symbol.toUpperCase(),
@@ -149,6 +155,7 @@ function orderOf(values) {
     params: parameters(said.params),
     ...(said.minutes ? { duration_s: Number(said.minutes) * 60 } : {}),
     ...(said.limit ? { limit_price: said.limit } : {}),
+    ...(said.route.toLowerCase() === "yes" ? { route: true } : {}),
   };
 }
 
@@ -162,6 +169,7 @@ function sign({ order, preview }, key) {
       ["Parameters, in lots and seconds", parameterText(preview.params)],
       ["Time to work in", preview.duration_s === null ? "Until done" : `${number(preview.duration_s / 60, 0, 2)} min`],
       ["Limit price", preview.limit_price === null ? "None" : priceOf(preview.limit_price, preview.symbol)],
+      ["Routed", preview.route ? "Over all venues of the pair" : "No: the home venue alone"],
       ["Value at the mark", preview.value === null ? null : `${number(preview.value)} ${preview.quote}`],
       ["Fee of a taker", preview.fee === null ? null : `${number(preview.fee)} ${preview.quote}`],
     ]),

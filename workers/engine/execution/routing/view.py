@@ -117,8 +117,8 @@ def _unusable(desk: Desk, wanted: Slice, line: Line) -> str:
         why = f"its lots of {line.instrument.lot} are no multiple of {own.instrument.lot}"
     elif symbol in wanted.limits.restricted:
         why = "it is restricted"
-    elif not why and any(orders[client_id].symbol == symbol for client_id in parent.open):
-        why = "a child is on its way there"
+    elif not why and any(orders[name].symbol == symbol and orders[name].route for name in parent.open):
+        why = "a leg is on its way there"
     elif not why and desk.now < until:
         why = f"its last leg came to nothing; again in {(until - desk.now) / SECOND_NS:.2f} s"
     return why

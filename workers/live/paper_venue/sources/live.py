@@ -15,7 +15,7 @@ from workers.engine.instruments import Instrument
 from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.sources.listing import instrument
 from workers.live.paper_venue.sources.recording import frame_of, parse
-from workers.live.paper_venue.venue import Venue
+from workers.live.paper_venue.stage import Stage
 from workers.live.paper_venue.wire import BookFrame, DepthFrame
 
 log = logging.getLogger(__name__)
@@ -59,28 +59,28 @@ class LiveSource:
 class LiveRelay:
     """Keeps a connection to the feed: first at once, then with doubling, jittered waits."""
 
-    def __init__(self, venue: Venue, source: LiveSource) -> None:
-        self._venue = venue
+    def __init__(self, stage: Stage, source: LiveSource) -> None:
+        self._stage = stage
         self._source = source
         self._ids: dict[str, int] = {}
-        self._random = SplitMix64(venue.config.seed)
+        self._random = SplitMix64(stage.config.seed)
 
     async def run(self) -> None:
         """Relay for ever. The first books open the session; a lost feed is a break until the books are back."""
-        venue, delay = self._venue, 0.0
+        stage, delay = self._stage, 0.0
         while True:
             await asyncio.sleep(delay * self._random.uniform())
             try:
                 await self._connect()
             except (aiohttp.ClientError, OSError, TimeoutError, FeedGapError, msgspec.DecodeError) as error:
                 log.warning("live feed lost: %s", error)
-            if venue.market.open:
+            if stage.home.market.open:
                 delay = 0.0
-                venue.market.stop_trading(venue.clock())
+                stage.stop_trading(stage.clock())
             delay = min(max(delay * 2, _FIRST_DELAY_S), _LONGEST_DELAY_S)
 
     async def _connect(self) -> None:
-        venue, source = self._venue, self._source
+        stage, source = self._stage, self._source
         streams = "/".join(
             f"{i.symbol.lower()}@{kind}" for i in source.instruments for kind in ("depth@100ms", "bookTicker", "trade")
         )
@@ -91,11 +91,12 @@ class LiveRelay:
             books = asyncio.create_task(self._books(session))
             while not books.done():
                 await self._gather(feed, early)
-            venue.market.begin(venue.next_session(), venue.now_ms, venue.now_ms + _YEAR_MS)
+            now_ms = stage.home.now_ms
+            stage.begin(now_ms, now_ms + _YEAR_MS, 0)
             for book in books.result():
                 self._ids[book.symbol] = book.last_id
-                venue.market.show(book, venue.now_ms)
-            venue.market.start_trading(venue.clock())
+                stage.show(book, now_ms)
+            stage.start_trading(stage.clock(), now_ms + _YEAR_MS)
             for body in early:
                 self._relay(body)
             while True:
@@ -130,7 +131,8 @@ class LiveRelay:
                 raise FeedGapError(f"{symbol}: expected change {self._ids[symbol] + 1}, was {frame.first_id}")
             self._ids[symbol] = frame.last_id
         if frame is not None:
-            self._venue.market.apply(frame, self._venue.clock())
+            now = self._stage.clock()
+            self._stage.apply(frame, now, now)
 
 
 def _text(message: aiohttp.WSMessage) -> bytes | str:

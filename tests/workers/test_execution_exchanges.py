@@ -1,0 +1,138 @@
+"""The whole trading loop at venues other than Binance: fakes that speak their protocols, and ccxt's unified methods."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.support.execution import Desk, assert_books_agree, journalled, paper_venue, within
+from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
+from tests.support.scripted import Script, follow_script
+from workers.engine.accounting.books import replay
+from workers.engine.events import OrderIntended, OrderUnknown
+from workers.engine.instruments import from_atoms
+from workers.engine.vocabulary import FeedState, OrderStatus, Side
+
+MINUTE_NS = 60_000_000_000
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+async def make_desk(tmp_path: Path) -> AsyncIterator[MakeDesk]:
+    """Makes desks on one journal and ends those that a failed test leaves behind."""
+    made: list[Desk] = []
+    Script.forget()
+
+    def make(symbol: str, *, url: str | None = None, interval_ns: int = MINUTE_NS, **settings: Any) -> Desk:
+        desk = Desk(tmp_path / "journal", url, symbols=(symbol,), **settings)
+        follow_script(desk, [symbol], interval_ns)
+        made.append(desk)
+        return desk
+
+    yield make
+    for desk in made:
+        if not desk.ended:
+            await desk.kill()
+
+
+@contextlib.asynccontextmanager
+async def alive(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that goes on beside the test."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def ready(desk: Desk, symbol: str) -> None:
+    """Everything that an order needs is there."""
+    await desk.start()
+    await trading(desk, symbol)
+
+
+async def trading(desk: Desk, symbol: str) -> None:
+    feeds = desk.books.feeds
+    await within(
+        20, lambda: desk.books.run is not None and desk.loop.reconciled and feeds.get(symbol) is FeedState.LIVE
+    )
+
+
+def position(desk: Desk, symbol: str) -> Decimal:
+    return from_atoms(desk.books.lines[symbol].position)
+
+
+def assert_nothing_twice(desk: Desk) -> None:
+    """The journal replays to the same books, and each order was meant and is known once."""
+    told = journalled(desk.loop.config.journal_dir)
+    assert replay(told).snapshot() == desk.books.snapshot()
+    assert not desk.books.anomalies
+    meant = [event.client_id for event in told if isinstance(event, OrderIntended)]
+    assert sorted(meant) == sorted(desk.books.orders)
+
+
+async def test_any_venue_of_ccxt_is_traded_at(make_desk: MakeDesk, tmp_path: Path) -> None:
+    async with paper_venue(tmp_path / "venue") as venue:
+        desk = make_desk("BTCUSDT", url=venue.url, code="ccxt:binanceus", order_timeout_s=1.0)
+        await ready(desk, "BTCUSDT")
+        assert len(Script.warmed) > 1, "candles came before the first order"
+        Script.want("BTCUSDT", Side.BUY, 1_000)
+        await within(10, lambda: desk.books.fills and not desk.books.open_orders())
+        await venue.fault(order_500_after_accept=1)
+        Script.want("BTCUSDT", Side.SELL, 900)
+        bought = desk.books.fills
+        await within(15, lambda: desk.books.fills > bought and not desk.books.open_orders())
+        assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
+        await within(10, lambda: desk.loop.reconciled)
+        await desk.stop()
+        await assert_books_agree(desk, venue)
+    assert_nothing_twice(desk)
+
+
+async def test_coinbase_is_traded_at(make_desk: MakeDesk) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    async with FakeCoinbase(key.public_key()).running() as fake, alive(fake.pulse()):
+        desk = make_desk(
+            PRODUCT,
+            venue="coinbase",
+            api_key=fake.key_name,
+            api_secret=pem,
+            rest_url=f"http://127.0.0.1:{fake.port}",
+            stream_url=f"ws://127.0.0.1:{fake.port}",
+        )
+        await ready(desk, PRODUCT)
+        assert len(Script.warmed) == 1000
+        lot = 100_000_000
+        Script.want(PRODUCT, Side.BUY, lot // 2)
+        await within(10, lambda: position(desk, PRODUCT) == Decimal("2.25"))
+        Script.want(PRODUCT, Side.BUY, lot // 2, price=9_950)
+        await within(10, lambda: [o for o in desk.books.open_orders() if o.status is OrderStatus.WORKING])
+        fake.down = True
+        await fake.disconnect()
+        await within(10, lambda: not desk.loop.connected)
+        fake.fill("order-2", "0.1", "99.50")
+        fake.down = False
+        await trading(desk, PRODUCT)
+        await within(10, lambda: position(desk, PRODUCT) == Decimal("2.35"))
+        fake.fail_after_accepting = True
+        Script.want(PRODUCT, Side.SELL, lot // 4)
+        await within(15, lambda: position(desk, PRODUCT) == Decimal("2.10"))
+        await within(10, lambda: desk.loop.reconciled)
+        await desk.stop()
+        assert [one["status"] for one in fake.orders.values()] == ["FILLED", "CANCELLED", "FILLED"]
+        assert len(fake.posted) == 3
+        ours = {asset: from_atoms(total) for asset, total in desk.books.balances().items()}
+        assert ours == fake.totals()
+    assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
+    assert_nothing_twice(desk)
