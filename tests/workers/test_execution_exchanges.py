@@ -63,9 +63,7 @@ async def ready(desk: Desk, symbol: str) -> None:
 
 async def trading(desk: Desk, symbol: str) -> None:
     feeds = desk.books.feeds
-    await within(
-        20, lambda: desk.books.run is not None and desk.loop.reconciled and feeds.get(symbol) is FeedState.LIVE
-    )
+    await within(20, lambda: bool(desk.books.runs) and desk.loop.reconciled and feeds.get(symbol) is FeedState.LIVE)
 
 
 def position(desk: Desk, symbol: str) -> Decimal:
