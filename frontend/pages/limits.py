@@ -67,7 +67,11 @@ def versions(view: PageView) -> Element:
         Column("Published", priority=3),
         Column("", number=True),
     ]
-    drafting = [button("New version", **{"data-action": "draft-limits"})] if view.may(Capability.POLICY_EDIT) else []
+    drafting = (
+        [button("New version", disabled=True, **{"data-action": "draft-limits"})]
+        if view.may(Capability.POLICY_EDIT)
+        else []
+    )
     return panel(
         "Versions",
         table("limit-versions", "Versions of the limits", columns),

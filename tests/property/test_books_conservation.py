@@ -194,8 +194,11 @@ def test_stepwise_valuation_equals_a_fresh_one(journal: list[e.JournalEvent], at
     for line in books.lines.values():
         valuation.mark(line, 77)
     stepwise = (valuation.value, valuation.gross, valuation.unmarked, valuation.equity)
+    extremes = [line.extreme for line in books.lines.values()]
+    assert [abs(extreme) for extreme in extremes] == [max(line.worst, 0) for line in books.lines.values()]
     fresh = Valuation(books)
     assert stepwise == (fresh.value, fresh.gross, fresh.unmarked, fresh.equity)
+    assert extremes == [line.extreme for line in books.lines.values()]
 
 
 def test_a_short_covered_by_adopted_atoms_moves_with_the_mark_until_they_are_priced() -> None:

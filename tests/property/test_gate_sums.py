@@ -200,7 +200,8 @@ def test_verdicts_are_those_of_sums_made_anew(seed: int) -> None:
         for members, group in state.ledger.groups.items():
             assert (group.gross, state.ledger.profit(members)) == (anew.gross(members), anew.profit(members))
         asked = random_request(rng)
-        quick = check(asked, "new", state, rig.now)
+        with patch.object(checks, "FEW", 0):
+            quick = check(asked, "new", state, rig.now)
         with anew.judging():
             assert check(asked, "new", state, rig.now) == quick
     assert rig.kernel.books.open_count == sum(state.ledger.open_at.values())

@@ -45,6 +45,7 @@ def lit_venues(draw: st.DrawFn, side: Side, number: int, *, plain: bool = False)
         latency_ppb=draw(st.sampled_from((0, 500_000))),
         reject_ppb=draw(st.sampled_from((0, 700_000))),
         available=-1 if plain else draw(st.sampled_from((-1, 0, 40, 5_000))),
+        through=0 if plain else draw(st.sampled_from((0, 0, 2))),
         own_price=0 if plain else draw(st.sampled_from((0, 0, first, first + int(side) * 3))),
     )
 

@@ -40,6 +40,13 @@ class FakeOanda:
         self.answers: list[tuple[int, dict[str, Any]]] = []
         self.lines: list[asyncio.Queue[dict[str, Any] | None]] = []
         self.connects = 0
+        self.balance = Decimal("1000.1234")
+        self.trades: dict[str, dict[str, Any]] = {}
+        self.fill_price = "1.10000"
+        self.fail_after_accepting = False
+        self.forgets_ids = False
+        """Orders that are over are not found by our id any more."""
+        self.down = False
         self._runner: web.AppRunner | None = None
 
     @property
@@ -53,6 +60,10 @@ class FakeOanda:
         app = web.Application(middlewares=[self._signed])
         app.add_routes(
             [
+                web.get(BASE, self._account),
+                web.get(f"{BASE}/trades/{{number}}", self._trade),
+                web.get(f"{BASE}/orders", self._all_orders),
+                web.get(f"{BASE}/pricing", self._pricing),
                 web.get(f"{BASE}/instruments", self._instruments),
                 web.get(f"{BASE}/summary", self._summary),
                 web.get(f"{BASE}/openPositions", self._positions),
@@ -79,10 +90,24 @@ class FakeOanda:
     async def _signed(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.json_response({"errorMessage": "Insufficient authorization"}, status=401)
+        if self.down:
+            return web.json_response({"errorMessage": "unavailable"}, status=503)
         answer: web.StreamResponse = await handler(request)
         return answer
 
     # -- prices
+
+    async def pulse(self, every_s: float = 0.1) -> None:
+        """A market that lives, until cancelled."""
+        while True:
+            for bid in ("1.09995", "1.09996"):
+                self.price(bid, "1.10005")
+                await asyncio.sleep(every_s)
+
+    async def _pricing(self, request: web.Request) -> web.Response:
+        sides = {"bids": [{"price": "1.09990", "liquidity": 1}], "asks": [{"price": "1.10010", "liquidity": 1}]}
+        price = {"type": "PRICE", "time": now_text(), "instrument": "EUR_USD", "tradeable": True, **sides}
+        return web.json_response({"prices": [price]})
 
     def say(self, message: dict[str, Any] | None) -> None:
         """One line to every listener; None ends their streams."""
@@ -113,10 +138,11 @@ class FakeOanda:
         start = datetime.fromisoformat(request.query["from"][:19]).replace(tzinfo=UTC).timestamp()
         end = datetime.fromisoformat(request.query["to"][:19]).replace(tzinfo=UTC).timestamp()
         candles = []
-        for at in range(int(start), int(end), 3600):
+        step = {"S5": 5, "H1": 3600}[request.query["granularity"]]
+        for at in range(int(start), int(end), step):
             mid = {"o": "1.10005", "h": "1.10105", "l": "1.09905", "c": "1.100015"}
             moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
-            candles.append({"time": moment, "complete": at < end - 3600, "volume": 12, "mid": mid})
+            candles.append({"time": moment, "complete": at < end - step or step == 5, "volume": 12, "mid": mid})
         return web.json_response({"instrument": "EUR_USD", "granularity": "H1", "candles": candles})
 
     # -- account
@@ -125,8 +151,26 @@ class FakeOanda:
         return web.json_response({"instruments": [EUR_USD], "lastTransactionID": "1"})
 
     async def _summary(self, request: web.Request) -> web.Response:
-        account = {"currency": "USD", "balance": "1000.1234", "lastTransactionID": self._last()}
+        account = {"currency": "USD", "balance": str(self.balance), "lastTransactionID": self._last()}
         return web.json_response({"account": account})
+
+    async def _account(self, request: web.Request) -> web.Response:
+        open_trades = [one for one in self.trades.values() if Decimal(one["currentUnits"])]
+        account = {"currency": "USD", "balance": str(self.balance), "lastTransactionID": self._last()}
+        return web.json_response({"account": {**account, "trades": open_trades}})
+
+    async def _trade(self, request: web.Request) -> web.Response:
+        return web.json_response({"trade": self.trades[request.match_info["number"]]})
+
+    async def _all_orders(self, request: web.Request) -> web.Response:
+        assert request.query["state"] == "ALL"
+        return web.json_response({"orders": list(self.orders.values())[::-1]})
+
+    def finance(self, amount: str) -> None:
+        """A day's financing of the position."""
+        self.balance += Decimal(amount)
+        financed = [{"instrument": "EUR_USD", "financing": amount}]
+        self._record("DAILY_FINANCING", financing=amount, positionFinancings=financed)
 
     def _last(self) -> str:
         return str(self.transactions[-1]["id"]) if self.transactions else "1"
@@ -167,26 +211,51 @@ class FakeOanda:
                 )
             else:
                 answer["orderFillTransaction"] = self.fill(order["id"])
+        if self.fail_after_accepting:
+            self.fail_after_accepting = False
+            return web.json_response({}, status=502)
         return web.json_response({**answer, "lastTransactionID": self._last()}, status=201)
 
     def fill(self, order_id: str) -> dict[str, Any]:
         """Fill an order whole."""
         order = self.orders[order_id]
         order["state"] = "FILLED"
-        return self._record(
+        fill = self._record(
             "ORDER_FILL",
             orderID=order_id,
             instrument="EUR_USD",
             units=order["units"],
-            price="1.10000",
+            price=self.fill_price,
             commission="0.0500",
         )
+        fill |= self._net(fill)
+        self.balance += Decimal(fill["pl"]) - Decimal("0.05")
+        return fill
+
+    def _net(self, fill: dict[str, Any]) -> dict[str, Any]:
+        """Close the oldest trades of the other side first, and open one with what is left."""
+        left, price, closed, profit = Decimal(fill["units"]), Decimal(fill["price"]), [], Decimal(0)
+        for number, trade in self.trades.items():
+            held = Decimal(trade["currentUnits"])
+            if held * left < 0:
+                units = min(abs(held), abs(left)) * (1 if left > 0 else -1)
+                trade["currentUnits"] = str(held + units)
+                profit -= units * (price - Decimal(trade["price"]))
+                closed.append({"tradeID": number, "units": str(units), "price": str(price)})
+                left -= units
+        told: dict[str, Any] = {"tradesClosed": closed, "pl": str(profit.quantize(Decimal("1E-4")))}
+        if left:
+            opened = {"id": fill["id"], "instrument": "EUR_USD", "price": str(price), "currentUnits": str(left)}
+            self.trades[fill["id"]] = opened
+            told["tradeOpened"] = {"tradeID": fill["id"], "units": str(left), "price": str(price)}
+        return told
 
     def _named(self, request: web.Request) -> dict[str, Any] | None:
         name = request.match_info["name"]
         if not name.startswith("@"):
             return self.orders.get(name)
-        found = [one for one in self.orders.values() if one["clientExtensions"]["id"] == name[1:]]
+        alive = [one for one in self.orders.values() if one["state"] == "PENDING" or not self.forgets_ids]
+        found = [one for one in alive if one["clientExtensions"]["id"] == name[1:]]
         return found[-1] if found else None
 
     async def _one(self, request: web.Request) -> web.Response:

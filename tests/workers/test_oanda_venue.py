@@ -87,7 +87,7 @@ async def test_market_order_fills_in_its_answer_and_makes_a_position(fake: FakeO
         "timeInForce": "IOC",
     }
     assert await venue.positions() == {EUR: -100}
-    assert await one.balances() == {"EUR": -100 * 10**8, "USD": 100_012_340_000}
+    assert await one.balances() == {"EUR": -100 * 10**8, "USD": 111_007_340_000}, "as if it had been sold for cash"
     found = await one.query(EUR, "a")
     assert (found.status, found.filled, found.side) == (OrderStatus.FILLED, 100, Side.SELL)
     assert await one.client_id_of(EUR, found.venue_order_id) == "a"

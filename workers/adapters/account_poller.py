@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -45,8 +45,12 @@ class AccountPoller:
         clock: Callable[[], int],
         backoff: Backoff,
         interval_s: float = 1.0,
+        settled: Callable[[], Awaitable[Sequence[JournalEvent]]] | None = None,
     ) -> None:
-        """``newest_trade``: number of the newest trade of a symbol that the books have, 0 for none."""
+        """``newest_trade``: number of the newest trade of a symbol that the books have, 0 for none.
+
+        ``settled`` asks for what moves the account besides trades, where a venue has something of the kind.
+        """
         self._venue = venue
         self._working = working
         self._newest = newest_trade
@@ -55,6 +59,7 @@ class AccountPoller:
         self._clock = clock
         self._backoff = backoff
         self._interval_s = interval_s
+        self._settled = settled
         self._seen = SeenTrades(venue.name)
         self._again = asyncio.Event()
         self._orders: dict[str, str] = {}
@@ -95,6 +100,8 @@ class AccountPoller:
 
     async def _round(self) -> None:
         """One look at everything that works; with nothing at work the venue is only asked whether it answers."""
+        if self._settled is not None and (events := await self._settled()):
+            self._on_reports(events)
         working = dict(self._working())
         if not working:
             await self._venue.synchronise_clock()

@@ -44,8 +44,21 @@ class Orders(msgspec.Struct):
     orders: list[Order]
 
 
+class TradeChange(msgspec.Struct):
+    """What a fill did to one of the account's trades; ``price`` is that of the opening for an opened one alone."""
+
+    trade_id: str = msgspec.field(name="tradeID")
+    units: str
+    price: str = "0"
+
+
+class PositionFinancing(msgspec.Struct):
+    instrument: str
+    financing: str = "0"
+
+
 class Transaction(msgspec.Struct):
-    """The union of an order's creation, fill, cancel and reject."""
+    """The union of an order's creation, fill, cancel and reject, and of the financing of a day."""
 
     id: str
     type: str
@@ -55,6 +68,13 @@ class Transaction(msgspec.Struct):
     units: str = "0"
     price: str = "0"
     commission: str = "0"
+    pl: str = "0"
+    financing: str = "0"
+    guarantee: str = msgspec.field(name="guaranteedExecutionFee", default="0")
+    opened: TradeChange | None = msgspec.field(name="tradeOpened", default=None)
+    closed: list[TradeChange] = msgspec.field(name="tradesClosed", default_factory=list)
+    reduced: TradeChange | None = msgspec.field(name="tradeReduced", default=None)
+    financed: list[PositionFinancing] = msgspec.field(name="positionFinancings", default_factory=list)
     reason: str = ""
     reject_reason: str = msgspec.field(name="rejectReason", default="")
 
@@ -86,9 +106,22 @@ class Positions(msgspec.Struct):
     positions: list[Position]
 
 
+class OpenTrade(msgspec.Struct):
+    """One trade of the account, open or closed; ``price`` is what it was opened at."""
+
+    price: str
+    instrument: str = ""
+    units: str = msgspec.field(name="currentUnits", default="0")
+
+
+class OneTrade(msgspec.Struct):
+    trade: OpenTrade
+
+
 class Account(msgspec.Struct):
     currency: str
     balance: str
+    trades: list[OpenTrade] = []
     last: str = msgspec.field(name="lastTransactionID", default="0")
 
 

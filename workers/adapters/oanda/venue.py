@@ -1,8 +1,14 @@
 """OANDA v20: orders, positions and the account over its REST interface. Source: OANDA v20 REST API documentation.
 
-An account is a margin account in one currency. Buying EUR_USD moves no dollars: it makes a position, and profit comes
-in the account's currency. So ``balances`` are the account's balance and the net position of each instrument's base
-(negative when short), and the quote's balance does not move with a trade.
+An account is a margin account in one currency. Buying EUR_USD moves no dollars: it opens a trade, and profit comes in
+the account's currency when that is closed. The engine keeps books of spot: it pays for what it buys. Both say the same
+where the quote is the account's currency, and other instruments are refused::
+
+    spot cash == account balance - sum(units * opening price of the open trades)
+
+So ``balances`` are that cash and the net position in each base. A fill's fee is what makes the identity hold through it
+to the last atom: commission, financing that is paid when a trade is closed, and what the venue rounds. The financing of
+a day moves the balance alone and comes as a settlement.
 
 Our client id is ``clientExtensions.id``. OANDA keeps it unique among *pending* orders only: once an order is over its
 id may be used again, so a repetition after a lost answer must always query first. There is no deadline at the venue.
@@ -20,10 +26,12 @@ import msgspec
 from workers.adapters.http_venue import HttpVenue
 from workers.adapters.oanda.messages import (
     STATES,
+    Account,
     Created,
     Extensions,
     Instruments,
     OneOrder,
+    OneTrade,
     Order,
     Orders,
     Positions,
@@ -44,13 +52,15 @@ from workers.adapters.venue import (
     wire_tif,
 )
 from workers.adapters.wire_time import nanoseconds
-from workers.engine.events import JournalEvent, OrderAccepted, OrderEnded, OrderFilled, OrderIntended
+from workers.engine.events import FundingSettled, JournalEvent, OrderAccepted, OrderEnded, OrderFilled, OrderIntended
 from workers.engine.instruments import GridError, Instrument, atoms
 from workers.engine.market.venues import OANDA
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 
 ID_TAKEN: Final = "CLIENT_ORDER_ID_ALREADY_EXISTS"
 FILL: Final = "ORDER_FILL"
+FINANCING: Final = "DAILY_FINANCING"
+NEWEST: Final = 500
 GONE: Final = frozenset({"ORDER_DOESNT_EXIST", "NO_SUCH_ORDER", "ORDER_CANCEL_REJECT"})
 ATOM: Final = Decimal("1E-8")
 
@@ -72,6 +82,10 @@ class OandaVenue(HttpVenue):
         super().__init__(name=name, url=url, rules=OANDA, clock=clock, timeout_s=timeout_s)
         self._token = token
         self._base = f"/v3/accounts/{percent(account, safe='')}"
+        self._settled = 0
+        """Number of the newest transaction that was looked at for financing."""
+        self._opened_at: dict[str, Decimal] = {}
+        """Opening price by the number of a trade."""
         self.currency = ""
         """The account's currency, known after ``load_instruments``."""
 
@@ -99,7 +113,10 @@ class OandaVenue(HttpVenue):
         self.currency = summary.account.currency
         try:
             found = {one.name: one for one in msgspec.json.decode(raw, type=Instruments).instruments}
-            wanted = symbols or list(found)
+            wanted = symbols or [name for name in found if name.endswith(f"_{self.currency}")]
+            if foreign := [name for name in wanted if name in found and not name.endswith(f"_{self.currency}")]:
+                detail = f"{', '.join(foreign)}: the account is in {self.currency}; trade what is quoted in it"
+                raise VenueRejected("QUOTE", detail)
             self.instruments = {name: instrument_of(found[name], venue=self.name) for name in wanted}
         except KeyError as error:
             raise VenueRejected("UNREADABLE", f"the account at {self.name} has no instrument {error}") from error
@@ -114,7 +131,7 @@ class OandaVenue(HttpVenue):
             OrderAccepted(ts=now, client_id=intent.client_id, venue_order_id=answer.created.id)
         ]
         if answer.filled is not None:
-            trade = self._trade(answer.filled)
+            trade = await self._trade(answer.filled)
             events.append(
                 OrderFilled(
                     ts=now,
@@ -162,10 +179,22 @@ class OandaVenue(HttpVenue):
         await self._ask("PUT", f"{self._base}/orders/{_specifier(client_id)}/cancel")
 
     @readable
-    async def query(self, symbol: str, client_id: str) -> VenueOrder:  # noqa: ARG002 - the port's signature
+    async def query(self, symbol: str, client_id: str) -> VenueOrder:
         """The order as the venue has it; OrderNotFound when it does not know it."""
-        raw = await self._ask("GET", f"{self._base}/orders/{_specifier(client_id)}")
+        try:
+            raw = await self._ask("GET", f"{self._base}/orders/{_specifier(client_id)}")
+        except OrderNotFound:
+            return self._order(await self._among_all(symbol, client_id))
         return self._order(msgspec.json.decode(raw, type=OneOrder).order)
+
+    async def _among_all(self, symbol: str, client_id: str) -> Order:
+        """An order that is over may not be found by our id any more: look through the newest ones."""
+        params = {"state": "ALL", "count": NEWEST, "instrument": symbol}
+        raw = await self._ask("GET", f"{self._base}/orders", params=params)
+        for one in msgspec.json.decode(raw, type=Orders).orders:
+            if one.extensions.id == client_id:
+                return one
+        raise OrderNotFound(f"none of the newest {NEWEST} orders in {symbol} has the client id {client_id}")
 
     @readable
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:  # noqa: ARG002 - the port's signature
@@ -187,16 +216,47 @@ class OandaVenue(HttpVenue):
     @readable
     async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
         """All our fills with a transaction number above ``after``, oldest first."""
-        found: list[VenueTrade] = []
+        done = await self._transactions(after)
+        fills = [one for one in done if one.type == FILL and one.instrument == symbol]
+        return sorted([await self._trade(one) for one in fills], key=lambda one: one.trade_id)
+
+    async def _transactions(self, after: int) -> list[Transaction]:
+        """Everything that happened to the account after the transaction ``after``."""
+        found: list[Transaction] = []
         while True:
             raw = await self._ask("GET", f"{self._base}/transactions/sinceid", params={"id": max(after, 1)})
             page = msgspec.json.decode(raw, type=Transactions)
-            fills = (one for one in page.transactions if one.type == FILL and one.instrument == symbol)
-            found += (self._trade(one) for one in fills)
+            found += page.transactions
             newest = max((int(one.id) for one in page.transactions), default=0)
             if not page.transactions or newest >= int(page.last):
-                return sorted(found, key=lambda one: one.trade_id)
+                return found
             after = newest
+
+    @readable
+    async def settlements(self, newest_trade: int) -> list[FundingSettled]:
+        """Financing of our instruments since the last call; at first since ``newest_trade``, or since now for 0."""
+        if not self._settled:
+            self._settled = newest_trade or int((await self._account()).last)
+        done = await self._transactions(self._settled)
+        self._settled = max([self._settled, *(int(one.id) for one in done)])
+        return [
+            FundingSettled(
+                ts=self._clock(),
+                symbol=each.instrument,
+                amount=_atoms(each.financing, self.currency),
+                ts_event=nanoseconds(one.time),
+            )
+            for one in done
+            if one.type == FINANCING
+            for each in one.financed
+            if each.instrument in self.instruments and Decimal(each.financing)
+        ]
+
+    async def _account(self) -> Account:
+        """The account with its open trades, at one moment."""
+        raw = await self._ask("GET", self._base)
+        found: Account = msgspec.json.decode(raw, type=Summary).account
+        return found
 
     @readable
     async def positions(self) -> dict[str, int]:
@@ -211,14 +271,15 @@ class OandaVenue(HttpVenue):
 
     @readable
     async def balances(self) -> dict[str, int]:
-        """Atoms: the account's balance in its currency, and the net position of each instrument's base."""
-        account = msgspec.json.decode(await self._ask("GET", f"{self._base}/summary"), type=Summary).account
+        """Atoms: what is left of the balance when the open trades are paid for, and the net position in each base."""
+        account = await self._account()
         totals = {one.base: 0 for one in self.instruments.values()}
-        for symbol, lots in (await self.positions()).items():
-            instrument = self.instruments[symbol]
-            totals[instrument.base] += lots * instrument.lot_atoms
-        totals[account.currency] = totals.get(account.currency, 0) + _atoms(account.balance, account.currency)
-        return totals
+        cash = Decimal(account.balance)
+        for trade in account.trades:
+            if (instrument := self.instruments.get(trade.instrument)) is not None:
+                totals[instrument.base] += instrument.lots(trade.units) * instrument.lot_atoms
+                cash -= Decimal(trade.units) * Decimal(trade.price)
+        return {**totals, account.currency: atoms(cash.quantize(ATOM), account.currency)}
 
     def _order(self, order: Order) -> VenueOrder:
         """OANDA fills an order whole or not at all: what may fill in parts is over at once."""
@@ -234,20 +295,44 @@ class OandaVenue(HttpVenue):
             filled=lots if status is OrderStatus.FILLED else 0,
         )
 
-    def _trade(self, fill: Transaction) -> VenueTrade:
+    async def _trade(self, fill: Transaction) -> VenueTrade:
         instrument, units = self.instruments[fill.instrument], Decimal(fill.units)
+        # An average over several levels may lie between two ticks; what is rounded off goes into the fee.
+        ticks = int((Decimal(fill.price) / instrument.tick).to_integral_value())
+        paid = await self._paid_for(fill, units)
+        moved = Decimal(fill.pl) + Decimal(fill.financing) - Decimal(fill.commission) - Decimal(fill.guarantee)
+        fee = paid - moved - units * instrument.price(ticks)
         return VenueTrade(
             trade_id=int(fill.id),
             venue_order_id=fill.order_id,
             symbol=fill.instrument,
             side=Side.BUY if units > 0 else Side.SELL,
             lots=instrument.lots(abs(units)),
-            price=instrument.ticks(fill.price),
-            fee=_atoms(fill.commission, self.currency),
+            price=ticks,
+            fee=atoms(fee.quantize(ATOM), self.currency),
             fee_asset=self.currency,
             maker=False,
             ts_event=nanoseconds(fill.time),
         )
+
+    async def _paid_for(self, fill: Transaction, units: Decimal) -> Decimal:
+        """By how much the fill changed the worth, at their opening prices, of the trades that are open."""
+        if fill.opened is None and fill.reduced is None and not fill.closed:
+            return units * Decimal(fill.price)
+        sign, worth = (1 if units > 0 else -1), Decimal(0)
+        if fill.opened is not None:
+            self._opened_at[fill.opened.trade_id] = price = Decimal(fill.opened.price)
+            worth += sign * abs(Decimal(fill.opened.units)) * price
+        for one in [*fill.closed, *([fill.reduced] if fill.reduced is not None else [])]:
+            worth += sign * abs(Decimal(one.units)) * await self._opening_price(one.trade_id)
+        return worth
+
+    async def _opening_price(self, trade_id: str) -> Decimal:
+        known = self._opened_at.get(trade_id)
+        if known is None:
+            raw = await self._ask("GET", f"{self._base}/trades/{percent(trade_id, safe='')}")
+            known = self._opened_at[trade_id] = Decimal(msgspec.json.decode(raw, type=OneTrade).trade.price)
+        return known
 
 
 def _specifier(client_id: str) -> str:

@@ -28,12 +28,13 @@ class Line:
     """Books of one instrument. ``position`` in atoms of the base, ``cost`` in money units (negative when short).
 
     ``unpriced`` atoms were adopted from the venue and have no cost yet: the next fill or mark prices them, which
-    counts as capital brought in, not as profit. ``mark``, ``value`` and ``worst`` belong to the valuation, which is not
-    journalled.
+    counts as capital brought in, not as profit. ``mark``, ``value``, ``worst`` and ``extreme`` (``worst`` with the sign
+    of the position that it is of, 0 without a mark) belong to the valuation, which is not journalled.
     """
 
     __slots__ = (
         "cost",
+        "extreme",
         "fee_rate",
         "fees",
         "funding",
@@ -76,6 +77,7 @@ class Line:
         self.mark = 0
         self.value = 0
         self.worst = 0
+        self.extreme = 0
         self.watched: list[Watcher] = []
         """Told by the valuation of every new mark; no part of the books."""
         self.value_factor = instrument.value_factor

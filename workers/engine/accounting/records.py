@@ -68,7 +68,7 @@ def report_of(event: e.JournalEvent) -> Report:
 
 def line_snapshot(line: Line) -> dict[str, Any]:
     """All of a line that the journal determines, in plain types."""
-    valuation = {"mark", "value", "worst", "watched", "venue", "instrument", "open"}
+    valuation = {"mark", "value", "worst", "extreme", "watched", "venue", "instrument", "open"}
     plain = {name: getattr(line, name) for name in line.__slots__ if name not in valuation}
     return {**plain, "open": list(line.open), "instrument": msgspec.to_builtins(line.instrument)}
 

@@ -30,7 +30,7 @@ class Valuation:
         self.peak = books.peak
         self.day_end = (books.day + 1) * DAY_NS
         for line in books.lines.values():
-            line.value = line.worst = 0
+            line.value = line.worst = line.extreme = 0
             self.refresh(line)
 
     def refresh(self, line: Line) -> None:
@@ -42,8 +42,10 @@ class Valuation:
         if mark:
             per_atom = mark * line.value_factor
             value, worst = (position - line.unpriced) * per_atom, size * per_atom
+            line.extreme = worst if size == up else -worst
         else:
             value, worst = line.cost, -1 if size else 0
+            line.extreme = 0
         self.value += value - line.value
         before = line.worst
         if worst < 0 or before < 0:
@@ -64,6 +66,7 @@ class Valuation:
             line.mark = ticks
             line.value += worth
             line.worst += worth
+            line.extreme += worth
             self.value += worth
             self.gross += worth
             for watcher in line.watched:

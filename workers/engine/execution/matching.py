@@ -40,7 +40,7 @@ from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 _OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
 
 
-class _Market:
+class Pit:
     """One instrument: the displayed book, our resting orders by priority, and whether it is open."""
 
     def __init__(self, instrument: Instrument) -> None:
@@ -72,7 +72,7 @@ class MatchingEngine:
         next_order_id: int = 1,
         next_trade_id: int = 1,
     ) -> None:
-        self._markets = {i.symbol: _Market(i) for i in instruments}
+        self._markets = {i.symbol: Pit(i) for i in instruments}
         self.balances = Balances(balances)
         self.orders: dict[int, VenueOrder] = {}
         self._by_client: dict[str, int] = {}
@@ -204,15 +204,17 @@ class MatchingEngine:
 
     # --- checks
 
-    def _refusal(self, market: _Market | None, new: NewOrder) -> tuple[Refusal, str] | None:
+    def _refusal(self, market: Pit | None, new: NewOrder) -> tuple[Refusal, str] | None:
         if market is None:
             return Refusal.UNKNOWN_SYMBOL, new.symbol
         return self._filter_refusal(market, new) or self._state_refusal(market, new)
 
-    def _filter_refusal(self, market: _Market, new: NewOrder) -> tuple[Refusal, str] | None:
+    def _filter_refusal(self, market: Pit, new: NewOrder) -> tuple[Refusal, str] | None:
         instrument = market.instrument
         if not instrument.min_lots <= new.lots <= instrument.max_lots:
             return Refusal.LOT_SIZE, f"{new.lots} lots not within {instrument.min_lots}..{instrument.max_lots}"
+        if (minimum := self._minimum_refusal(new)) is not None:
+            return minimum
         if (new.price > 0) is (new.order_type is OrderType.MARKET) or new.price < 0:
             return Refusal.PRICE_FILTER, f"price of {new.price} ticks on a {new.order_type} order"
         price = new.price or market.book[_OTHER[new.side]].best
@@ -220,7 +222,12 @@ class MatchingEngine:
             return Refusal.NOTIONAL, f"{price} ticks * {new.lots} lots is below {instrument.min_notional}"
         return None
 
-    def _state_refusal(self, market: _Market, new: NewOrder) -> tuple[Refusal, str] | None:
+    def _minimum_refusal(self, new: NewOrder) -> tuple[Refusal, str] | None:
+        if new.min_lots:
+            return Refusal.MIN_QUANTITY, f"minimum of {new.min_lots} lots where the book is shown"
+        return None
+
+    def _state_refusal(self, market: Pit, new: NewOrder) -> tuple[Refusal, str] | None:
         if new.client_id in self._by_client:
             return Refusal.DUPLICATE_CLIENT_ID, new.client_id
         if not market.open:
@@ -232,13 +239,13 @@ class MatchingEngine:
             return Refusal.INSUFFICIENT_BALANCE, f"needs {needed} atoms of {asset}, free {self.balances.free(asset)}"
         return None
 
-    def _would_take(self, market: _Market, new: NewOrder) -> bool:
+    def _would_take(self, market: Pit, new: NewOrder) -> bool:
         other = _OTHER[new.side]
         best = market.book[other].best
         own = market.resting[other][0].price if market.resting[other] else 0
         return any(price and (new.price - price) * new.side >= 0 for price in (best, own))
 
-    def _needed(self, market: _Market, new: NewOrder) -> tuple[str, int]:
+    def _needed(self, market: Pit, new: NewOrder) -> tuple[str, int]:
         """Asset and atoms that the order can cost at most; a market buy costs what the walk would pay."""
         if new.side is Side.BUY and new.order_type is OrderType.MARKET:
             left, cost = new.lots, 0
@@ -250,12 +257,12 @@ class MatchingEngine:
             return market.instrument.quote, cost * market.quote_atoms
         return self._held(market, new.side, new.price, new.lots)
 
-    def _held(self, market: _Market, side: Side, price: int, lots: int) -> tuple[str, int]:
+    def _held(self, market: Pit, side: Side, price: int, lots: int) -> tuple[str, int]:
         if side is Side.BUY:
             return market.instrument.quote, price * lots * market.quote_atoms
         return market.instrument.base, lots * market.instrument.lot_atoms
 
-    def _fillable(self, market: _Market, new: NewOrder) -> int:
+    def _fillable(self, market: Pit, new: NewOrder) -> int:
         """Lots within the limit, up to our own order that self-trade prevention would stop at."""
         other = _OTHER[new.side]
         own = market.resting[other][0] if market.resting[other] else None
@@ -271,7 +278,7 @@ class MatchingEngine:
 
     # --- matching
 
-    def _enter(self, market: _Market, new: NewOrder, now: int) -> VenueOrder:
+    def _enter(self, market: Pit, new: NewOrder, now: int) -> VenueOrder:
         order = VenueOrder(
             order_id=self._next_order_id,
             client_id=new.client_id,
@@ -282,6 +289,7 @@ class MatchingEngine:
             lots=new.lots,
             price=new.price,
             self_trade=new.self_trade,
+            min_lots=new.min_lots,
             created=now,
             updated=now,
         )
@@ -293,7 +301,7 @@ class MatchingEngine:
             self.balances.lock(asset, amount)
         return order
 
-    def _take(self, market: _Market, order: VenueOrder, now: int, reports: list[Reports]) -> None:
+    def _take(self, market: Pit, order: VenueOrder, now: int, reports: list[Reports]) -> None:
         other = _OTHER[order.side]
         book = market.book[other]
         for price, available in book.walk(order.price):
@@ -307,7 +315,7 @@ class MatchingEngine:
         if order.price:
             self._prevent(market, order, order.price, now, reports)
 
-    def _prevent(self, market: _Market, order: VenueOrder, price: int, now: int, reports: list[Reports]) -> bool:
+    def _prevent(self, market: Pit, order: VenueOrder, price: int, now: int, reports: list[Reports]) -> bool:
         """Expire what would trade with ourselves at or before ``price``; False when the taker ended."""
         resting = market.resting[_OTHER[order.side]]
         while resting and (price - resting[0].price) * order.side >= 0:
@@ -318,7 +326,7 @@ class MatchingEngine:
                 return False
         return True
 
-    def _settle_remainder(self, market: _Market, order: VenueOrder, now: int, reports: list[Reports]) -> None:
+    def _settle_remainder(self, market: Pit, order: VenueOrder, now: int, reports: list[Reports]) -> None:
         if not order.status.is_open:
             return
         if order.order_type is OrderType.MARKET or order.tif is not TimeInForce.GTC:
@@ -327,7 +335,7 @@ class MatchingEngine:
         order.ahead = market.book[order.side].displayed(order.price)
         insort(market.resting[order.side], order, key=_priority)
 
-    def _cross(self, market: _Market, now: int) -> list[Reports]:
+    def _cross(self, market: Pit, now: int) -> list[Reports]:
         """Fill resting orders that the other side is displayed at or through, at their own price."""
         reports: list[Reports] = []
         for side, orders in market.resting.items():
@@ -343,7 +351,7 @@ class MatchingEngine:
                 reports.append(self._fill(market, order, lots, order.price, now, maker=True))
         return reports
 
-    def _fill(self, market: _Market, order: VenueOrder, lots: int, price: int, now: int, *, maker: bool) -> Filled:
+    def _fill(self, market: Pit, order: VenueOrder, lots: int, price: int, now: int, *, maker: bool) -> Filled:
         fee, fee_asset = self._settle(market, order, lots, price, maker=maker)
         order.filled += lots
         order.money += price * lots * market.instrument.lot_value
@@ -366,7 +374,7 @@ class MatchingEngine:
             money=order.money,
         )
 
-    def _settle(self, market: _Market, order: VenueOrder, lots: int, price: int, *, maker: bool) -> tuple[int, str]:
+    def _settle(self, market: Pit, order: VenueOrder, lots: int, price: int, *, maker: bool) -> tuple[int, str]:
         """Move the assets of one execution; the fee is taken from what is received, rounded up to an atom."""
         base, quote = lots * market.instrument.lot_atoms, price * lots * market.quote_atoms
         rate = market.maker_fee if maker else market.taker_fee
@@ -395,13 +403,13 @@ class MatchingEngine:
 
     # --- queue and top
 
-    def _shorten(self, market: _Market, side: Side, levels: Mapping[int, int]) -> None:
+    def _shorten(self, market: Pit, side: Side, levels: Mapping[int, int]) -> None:
         for order in market.resting[side]:
             shown = levels.get(order.price)
             if shown is not None and order.ahead > shown:
                 order.ahead = shown
 
-    def _show_top(self, market: _Market, top: TopOfBook) -> None:
+    def _show_top(self, market: Pit, top: TopOfBook) -> None:
         for side, price, lots in ((Side.BUY, top.bid, top.bid_lots), (Side.SELL, top.ask, top.ask_lots)):
             if price > 0:
                 market.book[side].set_best(price, lots)

@@ -29,6 +29,9 @@ class Refusal(StrEnum):
     WOULD_TAKE = "WOULD_TAKE"
     DUPLICATE_CLIENT_ID = "DUPLICATE_CLIENT_ID"
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    ORDER_TYPE = "ORDER_TYPE"
+    TIME_IN_FORCE = "TIME_IN_FORCE"
+    MIN_QUANTITY = "MIN_QUANTITY"
 
 
 class EndReason(StrEnum):
@@ -41,7 +44,10 @@ class EndReason(StrEnum):
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A command to place an order; ``price`` is 0 for MARKET."""
+    """A command to place an order; ``price`` is 0 for MARKET.
+
+    ``min_lots`` is how much must fill at once or else nothing, 0 for any; only a dark venue takes it.
+    """
 
     client_id: str
     symbol: str
@@ -51,6 +57,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     lots: int
     price: int = 0
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
+    min_lots: int = 0
 
 
 UNQUEUED = -1
@@ -71,6 +78,7 @@ class VenueOrder(msgspec.Struct, kw_only=True):
     self_trade: SelfTrade
     created: int
     updated: int
+    min_lots: int = 0
     filled: int = 0
     money: int = 0
     ahead: int = 0

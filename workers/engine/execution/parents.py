@@ -300,7 +300,7 @@ class Parents:
         lots = 0
         if algorithm.due(now, progress) > parent.filled + legs:
             lots = self._due_lots(parent, algorithm, progress, legs)
-        wanted = Slice(parent, lots, progress.sigma, limits)
+        wanted = Slice(parent, lots, progress.sigma, limits, algorithm.params.offset_ticks)
         if lots and resting and routed.offered(desk, wanted):
             for client_id in list(parent.open):
                 if not desk.books.orders[client_id].route:

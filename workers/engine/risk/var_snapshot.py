@@ -75,10 +75,14 @@ class VarSnapshot(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         return symbols.keys() <= self._known
 
     @cached_property
-    def _matrix(self) -> tuple[Any, Any]:
-        """The covariance, and its magnitudes, as arrays of shape (symbols, symbols)."""
-        made = np.array(self.covariance, np.float64).reshape(len(self.symbols), len(self.symbols))
-        return made, np.abs(made)
+    def _matrix(self) -> Any:
+        """The covariance as an array of shape (symbols, symbols)."""
+        return np.array(self.covariance, np.float64).reshape(len(self.symbols), len(self.symbols))
+
+    @cached_property
+    def _largest(self) -> float:
+        """The largest magnitude in the covariance."""
+        return max((abs(value) for row in self.covariance for value in row), default=0.0)
 
     def most(self, values: Sequence[float]) -> float:
         """An upper bound of ``deviation`` of ``values``, one for each symbol in order, whatever was rounded on the way.
@@ -86,11 +90,11 @@ class VarSnapshot(msgspec.Struct, frozen=True, dict=True, kw_only=True):
         A sum of n products is exact to n units of rounding of the sum of their magnitudes (Higham, Accuracy and
         Stability of Numerical Algorithms, section 3.1); both ways of summing are within the margin taken here.
         """
-        matrix, magnitudes = self._matrix
         held = np.array(values, np.float64)
-        size = np.abs(held)
-        margin = 16 * (len(size) + 2) * EPSILON * float(size @ magnitudes @ size)
-        return math.sqrt(max(float(held @ matrix @ held), 0.0) + margin) * (1 + 8 * EPSILON)
+        variance = float(held @ self._matrix @ held)
+        gross = sum(map(abs, values))
+        margin = 16 * (len(values) + 2) * EPSILON * self._largest * gross * gross
+        return math.sqrt(max(variance, 0.0) + margin) * (1 + 8 * EPSILON)
 
     @cached_property
     def z(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -26,7 +26,7 @@ from workers.adapters.oanda.venue import OandaVenue
 from workers.adapters.polling import Poller
 from workers.adapters.rest_reader import RestError
 from workers.adapters.venue import Venue, VenueUnknown
-from workers.engine.events import Bar, MarketEvent
+from workers.engine.events import Bar, FundingSettled, JournalEvent, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.reconnect import Backoff
 from workers.engine.market.venues import GENERIC, rules_of
@@ -66,6 +66,11 @@ class ExchangeDialect:
 
     def account(self, hooks: AccountHooks) -> AccountPoller:
         """Fills and ends of our working orders, asked for."""
+        return self._poller(hooks, None)
+
+    def _poller(
+        self, hooks: AccountHooks, settled: Callable[[], Awaitable[Sequence[JournalEvent]]] | None
+    ) -> AccountPoller:
         return AccountPoller(
             venue=self.venue,
             working=hooks.working,
@@ -75,6 +80,7 @@ class ExchangeDialect:
             clock=time.time_ns,
             backoff=Backoff(random.Random()),  # noqa: S311  # jitter, not a secret
             interval_s=ACCOUNT_EVERY_S,
+            settled=settled,
         )
 
     def check_interval(self, interval_ns: int) -> str:
@@ -94,6 +100,16 @@ class ExchangeDialect:
 
 class OandaDialect(ExchangeDialect):
     """One account at OANDA, whose market shows prices and no trades: its bars are its candles."""
+
+    venue: OandaVenue
+
+    def account(self, hooks: AccountHooks) -> AccountPoller:
+        """Fills, ends, and the financing of each day."""
+
+        async def settled() -> list[FundingSettled]:
+            return await self.venue.settlements(max(map(hooks.newest_trade, self.venue.instruments), default=0))
+
+        return self._poller(hooks, settled)
 
     async def follow(self, instruments: Sequence[Instrument], handlers: Handlers) -> None:
         """Prices from the stream, and each candle once its time is over."""

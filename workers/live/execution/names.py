@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from workers.adapters.venue import Venue, VenueOrder, VenueRejected, VenueTrade
-from workers.engine.events import JournalEvent, MarketEvent, OrderFilled, OrderIntended
+from workers.engine.events import FundingSettled, JournalEvent, MarketEvent, OrderFilled, OrderIntended
 from workers.engine.instruments import Instrument, KeyNameError, at_venue, split_key
 from workers.engine.market.venues import VenueRules
 
@@ -58,7 +58,9 @@ class Names:
         return msgspec.structs.replace(instrument, symbol=instrument.native) if self.suffix else instrument
 
     def reported(self, event: JournalEvent) -> JournalEvent:
-        """A report on an order; of these only fills name a symbol and an asset."""
+        """A report on the account; of these only fills and settlements name a symbol, and fills an asset."""
+        if self.suffix and type(event) is FundingSettled:
+            return msgspec.structs.replace(event, symbol=self.key(event.symbol))
         if not self.suffix or type(event) is not OrderFilled:
             return event
         return msgspec.structs.replace(event, symbol=self.key(event.symbol), fee_asset=self.key(event.fee_asset))

@@ -8,8 +8,9 @@ document.addEventListener("click", (event) => {
   if (closer) closer.closest("dialog").close();
 });
 
-/** Ask for `fields` [{name, label, value, hint, type, kind, options, choices}] and run `act(values)`. Refused, it stays
- *  open and says why, below the fields that the server names and else at the end. `detail` is shown above the fields; `then` may ask the next question after a good answer. */
+/** Ask for `fields` [{name, wire, label, value, hint, type, kind, options, choices, changed}] and run `act(values)`.
+ *  Refused, it stays open and says why: below the field that the server names (by its name or `wire`), else at the end.
+ *  `changed(value, set)` may set other fields; `detail` is shown above the fields; `then` may ask the next question. */
 export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act, then = null }) {
   const dialog = byId("ask-dialog");
   const form = byId("ask-form");
@@ -18,6 +19,8 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
   byId("ask-error").textContent = "";
   const inputs = fields.map((field) => makeField(field));
   byId("ask-fields").replaceChildren(...[detail, ...inputs.map((input) => input.box)].filter(Boolean));
+  const set = (name, value) => (inputs.find((one) => one.name === name).input.value = value);
+  fields.forEach((field, index) => field.changed && inputs[index].input.addEventListener("change", (event) => field.changed(event.target.value, set)));
   const submit = byId("ask-submit");
   submit.textContent = confirm;
   submit.className = `button ${danger ? "danger" : "primary"}`;
@@ -33,7 +36,7 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
       then?.();
     } catch (error) {
       const said = error instanceof Refused ? error.words : String(error);
-      byId("ask-error").textContent = point(inputs, error.fields || {}) ? "" : said;
+      byId("ask-error").textContent = point(inputs, wrongOf(error, said)) ? "" : said;
     } finally {
       submit.disabled = false;
     }
@@ -42,9 +45,12 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
   inputs[0]?.input.focus();
 }
 
+/** What is wrong by field: the server says it for each, or names the one that all of it is about. */
+const wrongOf = ({ fields = {} }, said) => (typeof fields.field === "string" ? { [fields.field.split(".")[0]]: [said] } : fields);
+
 /** Show what is wrong below the field that it is about, and go to the first; whether there was one. */
 function point(inputs, wrong) {
-  const said = ({ name }) => (Array.isArray(wrong[name]) ? String(wrong[name][0]) : "");
+  const said = ({ name, wire }) => [wrong[name], wrong[wire]].filter(Array.isArray).map(([text]) => String(text))[0] || "";
   for (const one of inputs) {
     if (!one.error) continue;
     one.error.textContent = said(one);
@@ -56,7 +62,7 @@ function point(inputs, wrong) {
   return Boolean(first);
 }
 
-function makeField({ name, label, type = "text", kind = "", value = "", hint = "", options, choices }) {
+function makeField({ name, wire = name, label, type = "text", kind = "", value = "", hint = "", options, choices }) {
   const id = `ask-${name}`;
   if (options) {
     const boxes = options.map((option) =>
@@ -71,9 +77,9 @@ function makeField({ name, label, type = "text", kind = "", value = "", hint = "
   const input = el(tag, { id, class: `text ${kind}`.trim(), type: tag === "input" ? type : null, "aria-describedby": `${id}-error${hint ? ` ${id}-hint` : ""}`, ...asCode });
   if (choices) input.append(...choices.map(([of, text]) => el("option", { value: of }, text)));
   if (value || !choices) input.value = value;
-  const error = el("span", { id: `${id}-error`, class: "field-error", role: "alert" });
+  const error = el("span", { id: `${id}-error`, class: "field-error" });
   const help = hint ? el("span", { id: `${id}-hint`, class: "hint" }, hint) : null;
-  return { name, input, error, box: el("div", { class: "field" }, el("label", { for: id }, label), input, error, help), read: () => input.value };
+  return { name, wire, input, error, box: el("div", { class: "field" }, el("label", { for: id }, label), input, error, help), read: () => input.value };
 }
 
 /** Show details at the side. */

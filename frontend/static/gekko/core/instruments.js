@@ -19,6 +19,9 @@ export function knowInstruments() {
 /** {price, quantity, base, quote} of a symbol, or null. */
 export const instrument = (symbol) => known.get(symbol) || null;
 
+/** All symbols in order. */
+export const symbols = () => [...known.keys()].sort();
+
 /** The most decimals of any instrument, so that points of a column stand below each other. */
 export function widest(what) {
   return Math.max(0, ...[...known.values()].map((row) => row[what]));

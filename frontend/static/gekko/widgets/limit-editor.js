@@ -7,6 +7,9 @@ import { byId, el } from "../core/dom.js";
 import { put, topicState } from "../core/store.js";
 import { KINDS, diff, label } from "./limit-values.js";
 
+/** Where another example says more than the kind's own. */
+const HINTS = { max_currency_notional: "One a line: BTC = 20000.", max_venue_notional: "One a line: paper = 50000." };
+
 export const EDIT = "gekko:edit-limits";
 
 /** The version that holds; undefined before the first. */
@@ -30,7 +33,7 @@ function show(host, draft) {
   const changed = el("div", { class: "limit-diff", "aria-live": "polite" });
   const save = el("button", { type: "submit", class: "button primary" }, draft ? "Save draft" : "Make draft");
   const close = el("button", { type: "button", class: "button quiet", on: { click: () => hide(host) } }, "Close without saving");
-  const compare = () => changed.replaceChildren(diff(limitFields(), active?.limits, values(inputs), active ? `version ${active.number}, in force` : "nothing in force"));
+  const compare = () => changed.replaceChildren(diff(limitFields(), active?.limits, values(inputs), active ? `Version ${active.number}, in force` : "Nothing in force"));
   const form = el(
     "form",
     { class: "limit-form", novalidate: true },
@@ -67,13 +70,14 @@ function groups(inputs) {
 }
 
 function makeInput(field, value) {
-  const id = `limit-${field.name}`;
+  const id = `limit-of-${field.name}`;
   const kind = KINDS[field.kind];
   const common = { id, class: "text", autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-help ${id}-error` };
   const input = field.kind === "flag" ? choice(common) : el(kind.rows ? "textarea" : "input", { ...common, inputmode: field.kind === "whole" ? "numeric" : null });
   input.value = value === undefined ? "" : kind.show(value);
   const error = el("span", { id: `${id}-error`, class: "field-error" });
-  const help = [field.text, kind.hint, field.required ? "" : "Empty: not set."].filter(Boolean).join(" ");
+  const hint = HINTS[field.name] || kind.hint;
+  const help = [field.text, hint, field.required ? "" : "Empty: not set."].filter(Boolean).join(" ");
   const box = el(
     "div",
     { class: `field ${kind.rows ? "wide" : ""}` },
@@ -138,7 +142,7 @@ async function send({ host, draft, inputs, note, problem, save, key }) {
     toast(`Draft ${row.number} is kept; nothing changes until it is published`);
   } catch (error) {
     const marked = point(inputs, error.fields || {});
-    problem.textContent = marked ? `${marked === 1 ? "One field is" : `${marked} fields are`} refused; each says why.` : error.words || String(error);
+    problem.textContent = marked ? `${marked === 1 ? "One field is" : `${marked} fields are`} refused. Look for the red border.` : error.words || String(error);
   } finally {
     save.disabled = false;
   }

@@ -50,21 +50,21 @@ export const KINDS = {
     read: (text) => pairs(text, "name = amount"),
     empty: {},
     rows: true,
-    hint: "One a line: BTCUSDT = 0.5",
+    hint: "One a line: BTCUSDT = 0.5.",
   },
   desks: {
     show: (value) => Object.entries(value).map(([desk, members]) => `${desk} = ${members.join(", ")}`).join("\n"),
     read: (text) => pairs(text, "desk = strategy, strategy", listed),
     empty: {},
     rows: true,
-    hint: "One a line: main = ema_cross, mean_reversion",
+    hint: "One a line: main = ema_cross, mean_reversion.",
   },
   scopes: {
     show: (value) => Object.entries(value).map(([scope, limits]) => `${scope} ${Object.entries(limits).map(([name, amount]) => `${name}=${amount}`).join(" ")}`).join("\n"),
     read: scopesOf,
     empty: {},
     rows: true,
-    hint: "One a line: strategy:ema_cross max_gross_notional=5000 max_daily_loss=200",
+    hint: "One a line: strategy:ema_cross max_gross_notional=5000 max_daily_loss=200.",
   },
 };
 
@@ -85,7 +85,7 @@ export function changes(fields, before, after) {
 /** A table of what would change, or the words that nothing would. */
 export function diff(fields, before, after, title) {
   const found = changes(fields, before, after);
-  if (!found.length) return el("p", { class: "hint" }, `Nothing differs from ${title}.`);
+  if (!found.length) return el("p", { class: "hint" }, `Nothing differs from ${title[0].toLowerCase()}${title.slice(1)}.`);
   const head = el("tr", {}, ["Limit", title, "This version"].map((text) => el("th", { scope: "col" }, text)));
   const line = ([field, one, two]) =>
     el("tr", {}, el("th", { scope: "row", class: "wrap" }, label(field.name)), el("td", { class: "was" }, shown(field, one)), el("td", { class: "is" }, shown(field, two)));

@@ -12,7 +12,7 @@ import { bar, facts, pill } from "./cells.js";
 import { EDIT, inForce, limitFields } from "./limit-editor.js";
 import { diff, label } from "./limit-values.js";
 
-const TONES = { active: "passed", draft: "neutral", retired: "retired" };
+const TONES = { active: "passed", draft: "neutral", retired: "closed" };
 const STATES = { active: "In force", draft: "Draft", retired: "Retired" };
 
 export const policyWords = { title: "No limits yet", text: "Without published limits no order leaves. A risk officer makes and publishes them." };
@@ -27,8 +27,11 @@ export function mountLimitVersions(host) {
     (row) => ({ node: () => actions(row), key: `${row.version}:${inForce()?.number}` }),
   ];
   const table = new LiveTable(host, columns, { empty: policyWords, onOpen: (key) => open(topicState("policies").rows.get(key)) });
-  host.closest(".panel").querySelector('[data-action="draft-limits"]')?.addEventListener("click", () => edit(null));
+  const draft = host.closest(".panel").querySelector('[data-action="draft-limits"]');
+  draft?.addEventListener("click", () => edit(null));
   return listen("policies", (rows, topic) => {
+    // A draft begins from what is in force: that has to be known first.
+    if (draft) draft.disabled = !topic.known;
     if (topic.error) table.say("Limits may not be shown", "Your role does not let you read policies.", "error");
     else if (topic.known) table.render([...rows].filter(([, row]) => row.object !== "override").sort(([, a], [, b]) => b.number - a.number));
   });
@@ -72,7 +75,7 @@ function publish(row) {
   ask({
     title: `Publish version ${row.number}`,
     what: "It holds from the moment the trading loop takes it, within a second, for every order. What holds now is retired. The code is for this version alone.",
-    detail: diff(limitFields(), active?.limits, row.limits, active ? `version ${active.number}, in force` : "nothing in force"),
+    detail: diff(limitFields(), active?.limits, row.limits, active ? `Version ${active.number}, in force` : "Nothing in force"),
     fields: [{ name: "code", label: "Fresh authenticator code", kind: "code" }],
     confirm: "Publish",
     danger: true,
@@ -130,7 +133,7 @@ export function mountLimitScopes(host) {
   const columns = [
     (row) => ({ text: row.scope, cls: "strong" }),
     (row) => ({ text: label(row.name), title: row.name }),
-    (row) => (row.used === null ? DASH : number(Math.abs(row.used), 0, 4)),
+    (row) => (row.used === null ? DASH : number(Math.abs(row.used), 0, row.name.endsWith("notional") ? 2 : 8)),
     (row) => number(row.most, 0, 8),
     (row) => ({ node: () => useOf(row), key: `${row.used}|${row.most}` }),
   ];

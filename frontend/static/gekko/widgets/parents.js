@@ -1,16 +1,18 @@
 // Parent orders: how far each is against its schedule, its children, a new one, and its end.
 
-import { Refused, keyOf, post } from "../core/api.js";
+import { post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { ask, drawer } from "../core/dialogs.js";
 import { el } from "../core/dom.js";
 import { number, percent, priceOf, quantityOf, timeOfDay, words } from "../core/format.js";
 import { knowInstruments } from "../core/instruments.js";
-import { may, venue } from "../core/may.js";
+import { may } from "../core/may.js";
 import { listen, put, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { sentence } from "../core/text.js";
 import { facts, sideCell, stateCell } from "./cells.js";
+import { costsOf } from "./parent-costs.js";
+import { newParent, parameterText } from "./parent-form.js";
 import { openOrder } from "./order-drawer.js";
 import { routesOf } from "./parent-routes.js";
 
@@ -58,7 +60,7 @@ export function mountParents(host) {
     const topic = topicState("parents");
     if (topic.known) table.render([...topic.rows].sort(newest).slice(0, SHOWN));
   };
-  panel.querySelector('[data-action="new-parent"]')?.addEventListener("click", submit);
+  panel.querySelector('[data-action="new-parent"]')?.addEventListener("click", newParent);
   knowInstruments().then(show);
   const ends = [listen("parents", show), listen("parent_progress", show), listen("orders", () => {})];
   return () => ends.forEach((end) => end());
@@ -88,6 +90,7 @@ export function openParent(parentId) {
       ["Children", String(row.children)],
     ]),
     ending ? el("button", { class: "button danger", type: "button", on: { click: () => end(row) } }, "End this parent order") : null,
+    costsOf(row),
     routesOf(row),
     el("h3", {}, "Children"),
     list.length ? el("ul", { class: "plain-list" }, list) : el("p", { class: "hint" }, "None among the newest orders."),
@@ -113,89 +116,4 @@ function end(row) {
       toast("Ordered; the children end as the venue confirms");
     },
   });
-}
-
-/** Ask for a new parent order: first what it is, then a fresh code for exactly what the server makes of it. */
-function submit() {
-  const key = keyOf();
-  let shown = null;
-  ask({
-    title: "New parent order",
-    what: "Worked by child orders through the risk gate. Parameters are described in the guide to parent orders.",
-    fields: [
-      { name: "symbol", label: "Symbol" },
-      { name: "side", label: "Buy or sell", value: "buy" },
-      { name: "quantity", label: "Quantity" },
-      { name: "algorithm", label: "Algorithm: twap, vwap, pov, iceberg, buckets, adaptive or sweep", value: "twap" },
-      { name: "params", label: "Parameters, such as slices=10 style=mixed", value: "slices=10" },
-      { name: "minutes", label: "Minutes to work in; empty for pov, iceberg and sweep until done", value: "10" },
-      { name: "limit", label: "Limit price; empty for none" },
-      { name: "route", label: "Route what is taken over all venues: yes or no", value: "no" },
-    ],
-    confirm: "Look at it",
-    act: async (values) => {
-      const order = orderOf(values);
-      shown = { order, preview: await post("parents/preview/", order) };
-      if (shown.preview.halted) throw new Refused(0, { detail: "Trading is halted: no order leaves. Resume trading first" });
-    },
-    then: () => sign(shown, key),
-  });
-}
-
-function orderOf(values) {
-  const said = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.trim()]));
-  if (!["buy", "sell"].includes(said.side.toLowerCase())) throw new Refused(0, { detail: "Say buy or sell" });
-  if (!["yes", "no"].includes(said.route.toLowerCase())) throw new Refused(0, { detail: "Say yes or no to routing" });
-  return {
-    venue,
-    symbol: said.symbol.toUpperCase(),
-    side: said.side.toUpperCase(),
-    quantity: said.quantity,
-    algorithm: said.algorithm.toLowerCase(),
-    params: parameters(said.params),
-    ...(said.minutes ? { duration_s: Number(said.minutes) * 60 } : {}),
-    ...(said.limit ? { limit_price: said.limit } : {}),
-    ...(said.route.toLowerCase() === "yes" ? { route: true } : {}),
-  };
-}
-
-/** What the code is given for is what is shown here, and nothing else. */
-function sign({ order, preview }, key) {
-  ask({
-    title: `${preview.side === "BUY" ? "Buy" : "Sell"} ${preview.quantity} ${preview.base} by ${words(preview.algorithm)}`,
-    what: "The code is for exactly this order.",
-    detail: facts([
-      ["Symbol", preview.symbol],
-      ["Parameters, in lots and seconds", parameterText(preview.params)],
-      ["Time to work in", preview.duration_s === null ? "Until done" : `${number(preview.duration_s / 60, 0, 2)} min`],
-      ["Limit price", preview.limit_price === null ? "None" : priceOf(preview.limit_price, preview.symbol)],
-      ["Routed", preview.route ? "Over all venues of the pair" : "No: the home venue alone"],
-      ["Value at the mark", preview.value === null ? null : `${number(preview.value)} ${preview.quote}`],
-      ["Fee of a taker", preview.fee === null ? null : `${number(preview.fee)} ${preview.quote}`],
-    ]),
-    fields: [
-      { name: "reason", label: "Reason, for the audit trail" },
-      { name: "code", label: "Fresh authenticator code", kind: "code" },
-    ],
-    confirm: "Order",
-    act: (values) => send({ ...order, reason: values.reason.trim() }, preview.digest, values.code.trim(), key),
-  });
-}
-
-async function send(order, digest, code, key) {
-  if (!/^\d{6,8}$/.test(code)) throw new Refused(0, { detail: "Enter the six digits that your authenticator shows" });
-  const { grant } = await post("auth/step-up/", { code, action: "trading.order", object_id: `${venue}:${digest}` });
-  const row = await post("parents/", { ...order, grant }, { key: key(order) });
-  put("parents", row.parent_id, row);
-  toast("Ordered; the loop takes it on within a second");
-}
-
-const parameterText = (params) => Object.entries(params).map(([name, value]) => `${name} ${typeof value === "object" ? "given" : value}`).join(", ");
-
-/** "slices=10 style=take" as an object; numbers as numbers, quantities as text. */
-function parameters(text) {
-  const pairs = text.split(/[\s,]+/).filter(Boolean).map((pair) => pair.split("="));
-  const bad = pairs.find((pair) => pair.length !== 2 || !pair[1]);
-  if (bad) throw new Refused(0, { detail: `Write parameters as name=value, not ${bad.join("=")}` });
-  return Object.fromEntries(pairs.map(([name, value]) => [name, name.endsWith("_quantity") || !/^[\d.]+$/.test(value) ? value : Number(value)]));
 }

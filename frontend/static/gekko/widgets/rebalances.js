@@ -110,7 +110,7 @@ function weights(run) {
   const rows = Object.keys(targets).sort((a, b) => Math.abs(targets[b].weight) - Math.abs(targets[a].weight)).map(line);
   const rest = (of) => percent(1 - Object.keys(targets).reduce((sum, symbol) => sum + of(symbol), 0), 1);
   rows.push(el("tr", {}, el("th", { scope: "row" }, "Cash"), num(rest((symbol) => current[symbol])), num(rest((symbol) => optimal[symbol])), num(rest((symbol) => targets[symbol].weight)), num(`${number(run.outcome.cash)} ${quote(run)}`), el("td", {})));
-  return scrolled("Weights", [["Weights"], ["Now", "num"], ["Target", "num"], ["After", "num"], ["Held after", "num"], ["", ""]], rows);
+  return scrolled("Weights", [["Weights"], ["Now", "num"], ["Target", "num"], ["After", "num"], ["Held after", "num"], ["Drawn"]], rows);
 }
 
 function weightBar(now, after) {
@@ -143,6 +143,8 @@ function legs(run) {
   return scrolled("Trades of the rebalance", [["Trades"], ["Side"], ["Quantity", "num"], ["At worst", "num"], ["Done"], ["State"], ["Note"]], run.execution.legs.map(line));
 }
 
+const lost = (inputs) => Object.values(inputs.left_out || {}).reduce((sum, count) => sum + count, 0);
+
 function proof(run) {
   const { binding, due, drift, statistics, certificate, status } = run.outcome;
   const { inputs, execution } = run;
@@ -150,7 +152,7 @@ function proof(run) {
     ["What binds", status === "optimal" ? binding.map(bound).join(", ") || "nothing: the book is free of its limits" : null],
     ["Why now", due.length ? `${due.join(", ")}; ${percent(drift, 2)} away from target` : null],
     ["Volatility a year", status === "optimal" ? percent(statistics.volatility, 1) : null],
-    ["Learned from", inputs.bars ? `${number(inputs.bars, 0)} bars of ${inputs.interval}${inputs.left_out ? `, ${inputs.left_out} left out` : ""}` : null],
+    ["Learned from", inputs.bars ? `${number(inputs.bars, 0)} bars of ${inputs.interval}${lost(inputs) ? `, ${number(lost(inputs), 0)} left out that not all had` : ""}` : null],
     ["Proof", certificate ? `gap ${certificate.gap.toExponential(1)}, violation ${certificate.violation.toExponential(1)}` : null],
     ["Approved", execution ? `${dateTime(execution.approved_at)} UTC by ${execution.approved_by}: ${sentence(execution.reason)}` : null],
     ["Cancelled", execution?.cancel_by ? `by ${execution.cancel_by}: ${sentence(execution.cancel_reason)}` : null],

@@ -40,6 +40,8 @@ class LitVenue(msgspec.Struct, frozen=True, kw_only=True):
     """Expected cost of a rejection, see ``reject_penalty``."""
     available: int = -1
     """Money units (buy) or atoms (sell) that may be spent there; -1 when the venue shares one account with all."""
+    through: int = 0
+    """Ticks by which an order may trade through the worst level that it is to take, should the book move on its way."""
     own_price: int = 0
     """Best price in ticks of our own resting order on the side that would be taken; 0 for none."""
 

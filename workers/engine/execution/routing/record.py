@@ -133,6 +133,8 @@ class RouteRecord:
         if order is not None and order.route and order.remaining:
             self._pinged(order, hit=bool(order.filled))
             if not order.cancel_requested:
+                if order.filled:
+                    self._cooling.get(order.parent_id, {}).pop(order.symbol, None)
                 self._cool(order.parent_id, order.symbol, event.ts)
 
     def _pinged(self, order: Order, *, hit: bool) -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from workers.engine.execution.routing.inputs import PPB, DarkVenue, RouteInputs, RouteRequest
-from workers.engine.execution.routing.walk import Offer, offers, smallest_order
+from workers.engine.execution.routing.walk import Offer, limit_ticks, offers, smallest_order
 from workers.engine.vocabulary import Side
 
 
@@ -167,7 +167,7 @@ def _leg(inputs: RouteInputs, number: int, taken: list[Offer]) -> Leg:
         venue=venue.venue,
         symbol=venue.symbol,
         lots=sum(offer.lots for offer in taken),
-        price=worst(offer.ticks for offer in taken),
+        price=limit_ticks(inputs.request, venue, worst(offer.ticks for offer in taken)),
     )
 
 

@@ -41,12 +41,13 @@ LEAST_PING: Final = 0.25
 
 
 class Slice(NamedTuple):
-    """What is to be routed: ``lots`` of the parent; ``sigma`` as in ``latency_penalty``."""
+    """What is to be routed: ``lots`` of the parent; ``sigma`` as in ``latency_penalty``, ``through`` as of venues."""
 
     parent: Parent
     lots: int
     sigma: float
     limits: Limits
+    through: int = 0
 
 
 class View(NamedTuple):
@@ -120,7 +121,7 @@ def _unusable(desk: Desk, wanted: Slice, line: Line) -> str:
     elif not why and any(orders[name].symbol == symbol and orders[name].route for name in parent.open):
         why = "a leg is on its way there"
     elif not why and desk.now < until:
-        why = f"its last leg came to nothing; again in {(until - desk.now) / SECOND_NS:.2f} s"
+        why = f"its last leg was not filled wholly; again in {(until - desk.now) / SECOND_NS:.2f} s"
     return why
 
 
@@ -179,6 +180,7 @@ def _lit(desk: Desk, wanted: Slice, line: Line, levels: tuple[Level, ...]) -> Li
         latency_ppb=latency_penalty(wanted.sigma, record.latency_ns),
         reject_ppb=reject_penalty(record.reject_probability, wanted.sigma, int(record.round_trip_ns)),
         available=_funds(desk, line, wanted.parent.side),
+        through=wanted.through,
         own_price=_own_price(line, wanted.parent.side),
     )
 

@@ -35,10 +35,11 @@ def offers(request: RouteRequest, number: int, venue: LitVenue) -> list[Offer]:
             break
         lots = min(shown, venue.max_lots - taken)
         if venue.available >= 0:
-            # The order reserves its limit for every lot: all must be payable at the worst level that it reaches.
+            # The order reserves its limit for every lot: all must be payable at the worst price that it may reach.
             price = venue.lot_atoms
             if side is Side.BUY:
-                price = -(-venue.value_factor * venue.lot_atoms * ticks * (PPB + max(venue.fee_ppb, 0)) // PPB)
+                worst = venue.value_factor * (ticks + venue.through)
+                price = -(-worst * venue.lot_atoms * (PPB + max(venue.fee_ppb, 0)) // PPB)
             lots = min(lots, venue.available // price - taken)
         if lots <= 0:
             break
@@ -55,6 +56,17 @@ def smallest_order(venue: LitVenue, shelf: list[Offer]) -> int:
         return venue.min_lots
     lowest = min(offer.ticks for offer in shelf) * venue.value_factor * venue.lot_atoms
     return max(venue.min_lots, -(-venue.min_notional // lowest))
+
+
+def limit_ticks(request: RouteRequest, venue: LitVenue, worst: int) -> int:
+    """Limit of an order that takes the level at ``worst``, within the request's limit and our own resting price."""
+    if request.side is Side.BUY:
+        price = worst + venue.through
+        if request.limit:
+            price = min(price, request.limit // venue.value_factor)
+        return min(price, venue.own_price - 1) if venue.own_price else price
+    price = max(worst - venue.through, -(-request.limit // venue.value_factor), 1)
+    return max(price, venue.own_price + 1)
 
 
 def _allowed(request: RouteRequest, venue: LitVenue, ticks: int) -> bool:
