@@ -24,6 +24,13 @@ def integer(name: str, default: int) -> int:
         raise ImproperlyConfigured(f"{name} must be a whole number, was {raw!r}") from None
 
 
+def count(name: str, default: int) -> int:
+    number = integer(name, default)
+    if number < 0:
+        raise ImproperlyConfigured(f"{name} must be 0 or more, was {number}")
+    return number
+
+
 def port(name: str, default: int) -> int:
     number = integer(name, default)
     if not 0 < number < 65536:

@@ -22,6 +22,7 @@ EVENTS: Final[dict[str, str]] = {
     "trading.rebalance.executed": "An approved rebalance ended: in full, in part, without a trade, or cancelled",
     "trading.rebalance.schedule_set": "A policy was set that asks for new books by itself",
     "trading.rebalance.schedule_ended": "A policy that asked for new books by itself was ended",
+    "trading.records.pruned": "Old backtests, unapproved rebalances or fine-grained valuations were removed",
     "trading.parent.requested": "A parent order was asked for",
     "trading.parent.cancel_requested": "A parent order was ordered to end",
     "trading.scope.halted": "Trading of a scope was halted",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core.context import service_context
+from apps.trading.services import retention
 from apps.trading.services.backtests import resend_overdue
 
 
@@ -12,3 +13,9 @@ from apps.trading.services.backtests import resend_overdue
 def resend_backtests() -> int:
     """Find backtests that no worker took, or whose worker is lost."""
     return resend_overdue(service_context("trading"))
+
+
+@shared_task(name="gekko.trading.prune", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
+def prune() -> dict[str, int]:
+    """Remove a part of what need not be kept any more."""
+    return retention.prune(service_context("trading"))

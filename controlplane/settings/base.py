@@ -188,7 +188,18 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "risk-report": {"task": "gekko.risk.report", "schedule": 60.0, "options": {"expires": 60}},
     "backtests-resend": {"task": "gekko.trading.resend_backtests", "schedule": 15.0, "options": {"expires": 15}},
     "rebalances-look-after": {"task": "gekko.portfolio.look_after", "schedule": 5.0, "options": {"expires": 5}},
+    "trading-prune": {"task": "gekko.trading.prune", "schedule": 900.0, "options": {"expires": 900}},
     "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
+}
+
+# What is not evidence is not kept for ever; 0 keeps everything.
+GEKKO_RETENTION: dict[str, int] = {
+    "backtests": env.count("GEKKO_KEEP_BACKTESTS", 2000),
+    "backtest_days": env.count("GEKKO_KEEP_BACKTEST_DAYS", 365),
+    "rebalances": env.count("GEKKO_KEEP_REBALANCES", 2000),
+    "rebalance_days": env.count("GEKKO_KEEP_REBALANCE_DAYS", 365),
+    "equity_full_days": env.count("GEKKO_KEEP_EQUITY_FULL_DAYS", 30),
+    "equity_hourly_days": env.count("GEKKO_KEEP_EQUITY_HOURLY_DAYS", 365),
 }
 
 AUTH_USER_MODEL = "accounts.User"
