@@ -138,7 +138,7 @@ class FakeOanda:
         start = datetime.fromisoformat(request.query["from"][:19]).replace(tzinfo=UTC).timestamp()
         end = datetime.fromisoformat(request.query["to"][:19]).replace(tzinfo=UTC).timestamp()
         candles = []
-        step = {"S5": 5, "H1": 3600}[request.query["granularity"]]
+        step = {"S5": 5, "M1": 60, "H1": 3600}[request.query["granularity"]]
         for at in range(int(start), int(end), step):
             mid = {"o": "1.10005", "h": "1.10105", "l": "1.09905", "c": "1.100015"}
             moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")

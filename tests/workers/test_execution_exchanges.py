@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support.execution import Desk, assert_books_agree, journalled, paper_venue, within
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
+from tests.support.fake_oanda import ACCOUNT, TOKEN, FakeOanda
 from tests.support.scripted import Script, follow_script
 from workers.engine.accounting.books import replay
 from workers.engine.events import OrderIntended, OrderUnknown
 from workers.engine.instruments import from_atoms
 from workers.engine.vocabulary import FeedState, OrderStatus, Side
 
+EUR = "EUR_USD"
 MINUTE_NS = 60_000_000_000
 MakeDesk = Callable[..., Desk]
 
@@ -132,5 +134,48 @@ async def test_coinbase_is_traded_at(make_desk: MakeDesk) -> None:
         assert len(fake.posted) == 3
         ours = {asset: from_atoms(total) for asset, total in desk.books.balances().items()}
         assert ours == fake.totals()
+    assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
+    assert_nothing_twice(desk)
+
+
+async def test_oanda_is_traded_at_and_its_margin_account_agrees_with_books_of_spot(make_desk: MakeDesk) -> None:
+    async with FakeOanda().running() as fake, alive(fake.pulse()):
+        desk = make_desk(
+            EUR,
+            interval_ns=5_000_000_000,
+            venue="oanda",
+            api_key=ACCOUNT,
+            api_secret=TOKEN,
+            rest_url=fake.url,
+            stream_url=fake.url,
+        )
+        await ready(desk, EUR)
+        assert len(Script.warmed) == 1000
+        Script.want(EUR, Side.BUY, 100)
+        await within(10, lambda: position(desk, EUR) == 100)
+        Script.want(EUR, Side.BUY, 50, price=109_900)
+        await within(10, lambda: [o for o in desk.books.open_orders() if o.status is OrderStatus.WORKING])
+        fake.down, fake.fill_price = True, "1.09900"
+        fake.say(None)
+        await within(10, lambda: not desk.loop.connected)
+        (resting,) = (one for one in fake.orders.values() if one["state"] == "PENDING")
+        fake.fill(resting["id"])
+        fake.down = False
+        await trading(desk, EUR)
+        assert position(desk, EUR) == 150
+        fake.fail_after_accepting = fake.forgets_ids = True
+        fake.fill_price = "1.10017"
+        Script.want(EUR, Side.SELL, 113)
+        await within(15, lambda: position(desk, EUR) == 37)
+        fake.finance("-0.0123")
+        await within(10, lambda: desk.books.funding < 0 and desk.loop.reconciled)
+        await within(10, lambda: Script.closed)
+        await desk.stop()
+        assert len(fake.posted) == 3
+        cash = fake.balance - sum(Decimal(one["currentUnits"]) * Decimal(one["price"]) for one in fake.trades.values())
+        ours = {asset: from_atoms(total) for asset, total in desk.books.balances().items()}
+        assert ours == {"EUR": 37, "USD": cash}
+        # 113 units at a profit of 0.00017 and more each make more decimals than the account has.
+        assert from_atoms(desk.books.fees_paid["USD"]) != Decimal("0.15")
     assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
     assert_nothing_twice(desk)
