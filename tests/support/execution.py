@@ -27,6 +27,7 @@ from workers.live.execution.control import Control, Desired
 from workers.live.execution.loop import TradingLoop
 from workers.live.execution.names import Names
 from workers.live.paper_venue.config import MarketKind, VenueConfig
+from workers.live.paper_venue.profiles import parse
 from workers.live.paper_venue.server import application
 
 FAULT_TOKEN = "let-me-break-things"
@@ -94,8 +95,10 @@ class PaperVenue:
 
 
 @contextlib.asynccontextmanager
-async def paper_venue(folder: Path, *, events_per_second: float = 100.0, port: int = 0) -> AsyncIterator[PaperVenue]:
-    """Serve a synthetic market from ``folder``, which keeps the venue's books."""
+async def paper_venue(
+    folder: Path, *, events_per_second: float = 100.0, port: int = 0, venues: str = ""
+) -> AsyncIterator[PaperVenue]:
+    """Serve a synthetic market from ``folder``, which keeps the venue's books; ``venues`` are played beside it."""
     config = VenueConfig(
         state_dir=folder,
         market=MarketKind.SYNTHETIC,
@@ -103,6 +106,7 @@ async def paper_venue(folder: Path, *, events_per_second: float = 100.0, port: i
         fault_token=FAULT_TOKEN,
         latency_ms=0.5,
         latency_median_ms=0.5,
+        venues=parse(venues),
     )
     runner = web.AppRunner(application(config), access_log=None, shutdown_timeout=0.1)
     await runner.setup()

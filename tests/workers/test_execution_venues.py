@@ -70,6 +70,29 @@ async def quiet(desk: Desk) -> None:
     await asyncio.sleep(0.2)
 
 
+async def test_venues_of_one_process_get_their_own_orders_and_a_cut_of_one_is_its_own(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    async with paper_venue(tmp_path / "home", venues="beta") as home:
+        beta = PaperVenue(f"{home.url}/venues/beta")
+        desk = make_desk(home, beta)
+        await desk.start()
+        await within(20, lambda: all(fills(desk, symbol) for symbol in TRADED))
+        care = desk.loop.venues.others[0].caretaker
+        assert care is not None
+        passes = care.passes
+        await beta.fault(drop_websockets=True)
+        await within(10, lambda: care.passes > passes and desk.loop.reconciled)
+        there = fills(desk, BETA)
+        await within(20, lambda: fills(desk, BETA) > there)
+        await quiet(desk)
+        await desk.stop()
+        await assert_books_agree(desk, home)
+        await assert_books_agree(desk, beta, "beta")
+    done = [event for event in journalled(tmp_path / "journal") if isinstance(event, ReconciliationDone)]
+    assert {event.venue for event in done if not event.compared} == {"beta"}
+
+
 async def test_a_lost_venue_stops_orders_there_alone_and_a_restart_resumes_both(
     home: PaperVenue, make_desk: MakeDesk, tmp_path: Path
 ) -> None:

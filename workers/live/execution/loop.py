@@ -114,20 +114,14 @@ class TradingLoop:
 
     async def _begin(self) -> None:
         """Until the home venue answers. Then take the journal and build the parts; other venues may join later."""
-        trying = [asyncio.create_task(session.meet()) for session in self.venues.others]
-        try:
-            await self.home.meet_in_the_end()
-            if trying:
-                await asyncio.wait(trying, timeout=self.config.order_timeout_s)
-        finally:
-            for task in trying:
-                task.cancel()
-            outcomes = await asyncio.gather(*trying, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
+        await self.home.meet_in_the_end()
+        await asyncio.gather(*(self._try(session) for session in self.venues.others))
         self._open_session()
         await self._warm_runs()
+
+    async def _try(self, session: VenueSession) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(session.meet(), self.config.order_timeout_s)
 
     def _open_session(self) -> None:
         recovered = self.journal.recovered

@@ -15,6 +15,7 @@ from workers.adapters.forecast_client import ForecastClient
 from workers.adapters.live_bus import LiveBus
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.desired import DesiredPoll
+from workers.live.execution.dialects import check
 from workers.live.execution.host import LoopHost
 
 WORKER = "execution"
@@ -46,6 +47,8 @@ class ExecutionProcess:
     """The host and its bridges to Redis, Celery and PostgreSQL, started and stopped together."""
 
     def __init__(self, config: LoopConfig) -> None:
+        """Raises VenueSetupError for a venue that cannot or must not be traded at with these settings."""
+        check(config)
         self.host = LoopHost(config)
         self.bus = LiveBus(settings.REDIS_URL, WORKER, self.detail)
         self.forecasts = ForecastClient(

@@ -16,6 +16,7 @@ from django.db import connections
 from controlplane.celery import app
 from controlplane.observability import serve
 from workers.adapters.journal import JournalError
+from workers.live.execution.exchange_dialects import VenueSetupError
 from workers.live.execution.process import process
 from workers.tasks import execution
 
@@ -30,7 +31,7 @@ class ExecutionWorker(bootsteps.StartStopStep):  # type: ignore[misc]  # celery 
     def start(self, _parent: Any) -> None:
         try:
             process().start()
-        except JournalError as error:
+        except (JournalError, VenueSetupError) as error:
             log.exception("cannot trade", reason=str(error))
             raise SystemExit(f"execution worker: {error}") from error
         if settings.GEKKO_METRICS_PORT:
