@@ -94,10 +94,12 @@ def _book(books: Books, line: Line, event: e.OrderFilled, notional: int) -> Touc
         bring_in(books, line, event.price)
     before, atoms = line.cost, event.lots * line.lot_atoms
     if event.side is Side.BUY:
-        books.pay(line.venue, -notional)
+        books.cash -= notional
+        books.cash_at[line.venue] -= notional
         books.realised += line.trade(atoms, notional)
     else:
-        books.pay(line.venue, notional)
+        books.cash += notional
+        books.cash_at[line.venue] += notional
         books.realised += line.trade(-atoms, notional)
     payer = _pay_fee(books, line, event) if event.fee else None
     books.cost += line.cost - before
@@ -108,10 +110,11 @@ def _pay_fee(books: Books, line: Line, event: e.OrderFilled) -> Line | None:
     """Take the fee; return the line that it was taken from when that is not the fill's own."""
     asset, fee = event.fee_asset, event.fee
     books.fees_paid[asset] = books.fees_paid.get(asset, 0) + fee
-    if split_key(asset)[0] == books.quote:
+    instrument = line.instrument
+    if asset == instrument.quote_key or split_key(asset)[0] == books.quote:
         paid = fee * MONEY_PER_ATOM
-        books.pay(books.venue_of(asset), -paid)
-    elif asset == line.instrument.base_key:
+        books.pay(line.venue if asset == instrument.quote_key else books.venue_of(asset), -paid)
+    elif asset == instrument.base_key:
         # Handing over base is selling it at the fill's price and paying the proceeds as the fee.
         paid = fee * event.price * line.value_factor
         books.realised += line.trade(-fee, paid)

@@ -315,7 +315,8 @@ class RiskLedger:
         self._counts_volume = "max_participation_bps" in event.limits
 
     def _pay_fee(self, use: StrategyUse, event: e.OrderFilled, line: Line) -> None:
-        if split_key(event.fee_asset)[0] == line.instrument.quote:
+        quote, asset = line.instrument.quote, event.fee_asset
+        if asset == quote or split_key(asset)[0] == quote:
             use.cash -= event.fee * MONEY_PER_ATOM
             return
         payer = self._books.line_of_base(event.fee_asset)
