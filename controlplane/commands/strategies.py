@@ -62,7 +62,7 @@ def show_one(name: str) -> None:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy.")
 @click.option("--symbol", "symbols", multiple=True, help="What to trade; all of the venue when left out.")
 def paper(name: str, params: tuple[str, ...], symbols: tuple[str, ...]) -> None:
-    """Stop what runs on the paper venue and start NAME there; `gekko up` must run. Never touches a live venue."""
+    """Start NAME on the paper venue in place of what trades the same there; `gekko up` must run. Never goes live."""
     found, given = _card(name), _params(name, params)
     django.setup()
     from apps.core.errors import DomainError

@@ -6,6 +6,7 @@ import { el, message } from "../core/dom.js";
 import { ask } from "../core/dialogs.js";
 import { bytes, dateTime, milliseconds, number, percent, span, words } from "../core/format.js";
 import { may, venue } from "../core/may.js";
+import { activeRuns, allRuns } from "../core/runs.js";
 import { sentence } from "../core/text.js";
 import { listen, put, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
@@ -28,13 +29,14 @@ function rebuild(host) {
 
 export function mountDeployment(host) {
   const build = rebuild(host);
-  const show = (rows) => {
-    const runs = [...rows.values()].sort((a, b) => b.number - a.number);
-    const run = runs.find((row) => !["stopped", "failed"].includes(row.state)) || runs[0];
+  const show = () => {
+    const active = activeRuns();
+    const runs = active.length ? active : allRuns().slice(0, 1);
     const halted = tradingState() === "HALTED";
-    build(run ? `${run.id}:${run.version}:${halted}` : "none", () => (run ? runCard(run, halted) : noRun()));
+    const mark = `${halted}:${runs.map((run) => `${run.id}:${run.version}`).join()}`;
+    build(mark, () => (runs.length ? el("div", {}, runs.map((run) => runCard(run, halted))) : noRun()));
   };
-  const again = () => topicState("deployments").known && show(topicState("deployments").rows);
+  const again = () => topicState("deployments").known && show();
   const ends = [listen("deployments", show), listen("halts", again)];
   return () => ends.forEach((end) => end());
 }

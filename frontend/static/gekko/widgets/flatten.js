@@ -7,6 +7,7 @@ import { el } from "../core/dom.js";
 import { number, priceOf, quantityOf } from "../core/format.js";
 import { knowInstruments } from "../core/instruments.js";
 import { mode, venue } from "../core/may.js";
+import { activeRuns } from "../core/runs.js";
 import { topicState } from "../core/store.js";
 import { sentence } from "../core/text.js";
 
@@ -53,8 +54,10 @@ function whyNot(shown, possible) {
 
 /** A strategy that goes on may buy again what was just sold. */
 function stillOn() {
-  const run = [...topicState("deployments").rows.values()].find((row) => !["stopped", "failed"].includes(row.state));
-  return run ? `Run ${run.number} stays on and may enter again; stop it first to stay out.` : "";
+  const runs = activeRuns().map((run) => run.number);
+  if (!runs.length) return "";
+  if (runs.length === 1) return `Run ${runs[0]} stays on and may enter again; stop it first to stay out.`;
+  return `Runs ${runs.join(" and ")} stay on and may enter again; stop them first to stay out.`;
 }
 
 const side = (row) => (row.side === "SELL" ? "Sell" : "Buy");

@@ -4,49 +4,55 @@ import { get } from "../core/api.js";
 import { el, message } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
 import { number } from "../core/format.js";
+import { activeRuns } from "../core/runs.js";
 import { listen, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { facts, gain, pill } from "./cells.js";
 
-const OVER = new Set(["stopped", "failed"]);
-
-/** The newest run that is not over; null when nothing runs. */
-function current() {
-  const runs = [...topicState("deployments").rows.values()].sort((a, b) => b.number - a.number);
-  return runs.find((row) => !OVER.has(row.state)) || null;
-}
-
-const strategyOf = (run) => run?.plan?.strategy || "";
+const strategyOf = (run) => run.plan?.strategy || "";
+const isOn = (name) => activeRuns().some((run) => strategyOf(run) === name);
 
 export function mountStrategyRunning(host) {
   let shown = "";
   const show = () => {
-    const run = current();
+    const runs = activeRuns();
     const profit = topicState("pnl").rows.values().next().value;
-    const mark = run ? `${run.id}:${run.version}:${profit?.pnl}:${profit?.fees}` : "none";
+    const mark = runs.length ? `${runs.map((run) => `${run.id}:${run.version}`).join()}:${profit?.pnl}:${profit?.fees}` : "none";
     if (mark === shown) return;
     shown = mark;
-    host.replaceChildren(run ? card(run, profit) : message("Nothing runs", "Start a release; its strategy and what it makes show here."));
+    host.replaceChildren(runs.length ? cards(runs, profit) : message("Nothing runs", "Start a release; its strategy and what it makes show here."));
   };
   const ends = [listen("deployments", show), listen("pnl", show)];
   return () => ends.forEach((end) => end());
 }
 
-function card(run, profit) {
+/** Every run with its parameters, then what the account makes of all of them together. */
+function cards(runs, profit) {
   const net = profit ? gain(profit.pnl) : null;
-  const params = run.plan?.params || {};
   return el(
     "div",
     {},
-    el("p", { class: "row" }, el("strong", {}, strategyOf(run) || "Unknown strategy"), pill(run.state)),
+    runs.map(runFacts),
     facts([
-      ["Parameters", Object.entries(params).map(([name, value]) => `${name} ${value}`).join(", ") || "defaults"],
-      ["Net P&L", net ? el("span", { class: net.cls }, net.text) : ""],
+      [runs.length > 1 ? "Net P&L of all" : "Net P&L", net ? el("span", { class: net.cls }, net.text) : ""],
       ["Realised", profit ? number(profit.realised) : ""],
       ["Unrealised", profit ? number(profit.unrealised) : ""],
       ["Fees", profit ? number(profit.fees) : ""],
     ]),
-    el("div", { class: "row" }, el("a", { class: "button quiet inner", href: "/pnl/" }, "P&L in detail")),
+    el("div", { class: "row" }, el("a", { class: "button quiet inner", href: runs.length > 1 ? "/pnl/?scope=strategy" : "/pnl/" }, "P&L in detail")),
+  );
+}
+
+function runFacts(run) {
+  const params = run.plan?.params || {};
+  return el(
+    "div",
+    {},
+    el("p", { class: "row" }, el("strong", {}, strategyOf(run) || "Unknown strategy"), pill(run.state), el("span", { class: "hint" }, `Run ${run.number}`)),
+    facts([
+      ["Instruments", (run.plan?.instruments || []).join(", ")],
+      ["Parameters", Object.entries(params).map(([name, value]) => `${name} ${value}`).join(", ") || "defaults"],
+    ]),
   );
 }
 
@@ -58,7 +64,7 @@ export function mountStrategies(host) {
     (row) => row.hooks.map((hook) => hook.replace("on_", "")).join(", "),
     (row) => String(row.params.length),
     (row) => (row.built_in ? "Built in" : "Your folder"),
-    (row) => ({ node: () => (strategyOf(current()) === row.name ? pill("healthy", "Running") : pill("neutral", "Not running")), key: `${strategyOf(current()) === row.name}` }),
+    (row) => ({ node: () => (isOn(row.name) ? pill("healthy", "Running") : pill("neutral", "Not running")), key: `${isOn(row.name)}` }),
   ];
   const table = new LiveTable(host, columns, {
     empty: { title: "No strategy is registered", text: "docs/strategies.md shows how to write one." },
