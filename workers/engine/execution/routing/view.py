@@ -66,8 +66,9 @@ def siblings(desk: Desk, symbol: str) -> list[Line]:
 
 
 def is_dark(desk: Desk, instrument: Instrument) -> bool:
-    """True for a venue that shows no book."""
-    return Feature.DEPTH not in desk.config.features_of(instrument.venue)
+    """True for a venue that shows no book and fills a smallest part at once or nothing: it can be pinged."""
+    features = desk.config.features_of(instrument.venue)
+    return Feature.MIN_QUANTITY in features and Feature.DEPTH not in features
 
 
 def view(desk: Desk, wanted: Slice) -> View:
