@@ -35,6 +35,9 @@ SERIES: Final = (("Net", ACCENT), ("Realised", TEAL), ("Unrealised", VIOLET), ("
 LEAST_GAP: Final = timedelta(seconds=15)
 GAP_FACTOR: Final = 5
 
+LEAST_SPAN: Final = timedelta(minutes=2)
+"""An axis shows at least this much time, so that a single point does not stand among fractions of a millisecond."""
+
 Column = list[float | None]
 
 
@@ -81,7 +84,7 @@ def pnl(
         net = [float(value) for value in columns["Net"]]
         traces += [_marks(side, fills if at else (), at, net) for side in ("BUY", "SELL")]
         traces += _events(moments if at else (), at, net)
-    return {"data": traces, "layout": {**chart_layout(legend=parts), "shapes": _shapes(moments, at)}}
+    return {"data": traces, "layout": {**chart_layout(at, legend=parts), "shapes": _shapes(moments, at)}}
 
 
 def compared(
@@ -100,7 +103,7 @@ def compared(
         line = plain_line(name, PALETTE[min(number, len(PALETTE) - 1)], times, values)
         traces.append({**line, "line": {**line["line"], "shape": "hv", "width": 1.6}})
     every = sorted(moment for at, _ in lines.values() for moment in at)
-    return {"data": traces, "layout": {**chart_layout(legend=True), "shapes": _shapes(moments, every)}}
+    return {"data": traces, "layout": {**chart_layout(every, legend=True), "shapes": _shapes(moments, every)}}
 
 
 def drawdown(series: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def drawdown(series: Mapping[str, Any]) -> dict[str, Any]:
     line = plain_line("Drawdown", RED, times, values["Drawdown"])
     return {
         "data": [{**line, "fill": "tozeroy", "fillcolor": "rgba(221,91,87,0.16)"}],
-        "layout": chart_layout(legend=False),
+        "layout": chart_layout(at, legend=False),
     }
 
 
@@ -192,8 +195,17 @@ def _shapes(moments: Sequence[Moment], at: Sequence[datetime]) -> list[dict[str,
     return shapes
 
 
-def chart_layout(*, legend: bool) -> dict[str, Any]:
-    """The look that all charts share: transparent, times below, values at the right."""
+def room(at: Sequence[datetime]) -> dict[str, Any]:
+    """What a time axis needs beside it: nothing, or moments about a short series that it shall reach."""
+    if not at or at[-1] - at[0] >= LEAST_SPAN:
+        return {}
+    middle = at[0] + (at[-1] - at[0]) / 2
+    ends = [(middle - LEAST_SPAN / 2).isoformat(), (middle + LEAST_SPAN / 2).isoformat()]
+    return {"autorangeoptions": {"include": ends}}
+
+
+def chart_layout(at: Sequence[datetime] = (), *, legend: bool) -> dict[str, Any]:
+    """The look that all charts share: transparent, times below, values at the right. ``at`` are the series' times."""
     axis = {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,140,155,0.18)", "linecolor": "rgba(0,0,0,0)"}
     return {
         "autosize": True,
@@ -205,6 +217,6 @@ def chart_layout(*, legend: bool) -> dict[str, Any]:
         "uirevision": "kept",
         "showlegend": legend,
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {**axis, "type": "date", "showgrid": False},
+        "xaxis": {**axis, "type": "date", "showgrid": False, **room(at)},
         "yaxis": {**axis, "tickformat": ",.2f", "nticks": 6, "side": "right"},
     }

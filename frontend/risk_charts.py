@@ -12,12 +12,11 @@ from django.conf import settings
 
 from apps.core.api.context import context_of
 from apps.trading import selectors, selectors_risk
-from frontend.figures import ACCENT, AMBER, RED, TEAL, VIOLET
+from frontend.figures import ACCENT, AMBER, RED, TEAL, VIOLET, chart_layout
 from frontend.requests import current_request
 
 POINTS: Final = 600
 LEAST_GAP: Final = timedelta(minutes=5)
-AXIS: Final = {"automargin": True, "zeroline": False, "gridcolor": "rgba(128,140,155,0.18)"}
 Column = list[float | None]
 
 
@@ -39,7 +38,7 @@ def against_limit(series: Mapping[str, Any]) -> dict[str, Any]:
     parts = (("Value at risk", "var", ACCENT), ("Shortfall", "es", VIOLET), ("Limit", "var_limit", AMBER))
     columns = [(title, numbers(series[name]), colour) for title, name, colour in parts]
     shown = [part for part in columns if part[0] != "Limit" or any(value is not None for value in part[1])]
-    return {"data": [line(series["at"], *part) for part in shown], "layout": layout()}
+    return {"data": [line(series["at"], *part) for part in shown], "layout": layout(series["at"])}
 
 
 def against_results(series: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def against_results(series: Mapping[str, Any]) -> dict[str, Any]:
         line(series["at"], "Result", numbers(series["pnl"]), TEAL),
         line(series["at"], "Foreseen at worst", foreseen, AMBER),
     ]
-    return {"data": [*lines, marks], "layout": layout()}
+    return {"data": [*lines, marks], "layout": layout(series["at"])}
 
 
 def numbers(texts: Sequence[str | None]) -> Column:
@@ -69,7 +68,7 @@ def numbers(texts: Sequence[str | None]) -> Column:
 
 
 def line(at: Sequence[str], name: str, values: Column, colour: str) -> dict[str, Any]:
-    """A line with a hole where no report came for five minutes."""
+    """A line with a hole where no report came for five minutes; a point without a neighbour is drawn as one."""
     times, points = list[str](), list[float | None]()
     for (one, two), value in zip(pairwise([*at, ""]), values, strict=True):
         times.append(one)
@@ -79,27 +78,23 @@ def line(at: Sequence[str], name: str, values: Column, colour: str) -> dict[str,
             points.append(None)
     return {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines+markers",
         "name": name,
         "x": times,
         "y": points,
         "connectgaps": False,
         "line": {"color": colour, "width": 1.6},
+        "marker": {"color": colour, "size": [5 if lonely else 0 for lonely in alone(points)]},
         "hovertemplate": f"%{{y:,.2f}}<extra>{name}</extra>",
     }
 
 
-def layout() -> dict[str, Any]:
-    return {
-        "autosize": True,
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
-        "font": {"family": "inherit", "size": 11, "color": "#8792a2"},
-        "hovermode": "x unified",
-        "uirevision": "kept",
-        "showlegend": True,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "xaxis": {**AXIS, "type": "date", "showgrid": False},
-        "yaxis": {**AXIS, "tickformat": ",.2f", "nticks": 5, "side": "right"},
-    }
+def alone(points: Column) -> list[bool]:
+    """Which points no line reaches: known ones between unknown ones."""
+    edged = [None, *points, None]
+    triples = zip(edged, points, edged[2:], strict=False)
+    return [before is None and point is not None and after is None for before, point, after in triples]
+
+
+def layout(at: Sequence[str]) -> dict[str, Any]:
+    return chart_layout([datetime.fromisoformat(text) for text in at], legend=True)

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontend import figures
+from frontend import figures, risk_charts
 from frontend.moments import Moment
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -104,3 +104,16 @@ def test_compared_lines_are_stepped_and_reach_the_end() -> None:
     assert traces[1]["y"] == [0.0, -2.0, -2.0]
     assert {trace["x"][-1] for trace in traces} == {end.isoformat()}
     assert figures.compared({}, [], end)["data"] == []
+
+
+def test_a_single_point_stands_in_minutes_and_a_long_line_fills_its_chart() -> None:
+    ends = figures.pnl(series(0))["layout"]["xaxis"]["autorangeoptions"]["include"]
+    assert [datetime.fromisoformat(end) - START for end in ends] == [timedelta(minutes=-1), timedelta(minutes=1)]
+    assert "autorangeoptions" not in figures.pnl(series(0, 130))["layout"]["xaxis"]
+
+
+def test_a_report_between_gaps_is_drawn_as_a_point() -> None:
+    at = [(START + timedelta(minutes=minute)).isoformat() for minute in (0, 10, 11, 30)]
+    line = risk_charts.line(at, "Value at risk", [1.0, 2.0, 3.0, 4.0], "#fff")
+    drawn = dict(zip(line["x"], line["marker"]["size"], strict=True))
+    assert [drawn[moment] for moment in at] == [5, 0, 0, 5]

@@ -3,6 +3,9 @@
 import { Refused } from "./api.js";
 import { byId, el } from "./dom.js";
 
+/** More fields than this stand in two columns. */
+const MANY = 5;
+
 document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-close]");
   if (closer) closer.closest("dialog").close();
@@ -19,6 +22,8 @@ export function ask({ title, what, detail = null, fields = [], confirm, danger =
   byId("ask-error").textContent = "";
   const inputs = fields.map((field) => makeField(field));
   byId("ask-fields").replaceChildren(...[detail, ...inputs.map((input) => input.box)].filter(Boolean));
+  dialog.classList.toggle("wide", Boolean(detail) || fields.length > MANY);
+  byId("ask-fields").classList.toggle("two", fields.length > MANY);
   const set = (name, value) => (inputs.find((one) => one.name === name).input.value = value);
   fields.forEach((field, index) => field.changed && inputs[index].input.addEventListener("change", (event) => field.changed(event.target.value, set)));
   const submit = byId("ask-submit");

@@ -107,7 +107,7 @@ export function mountLimits(host) {
       build("none", () => message("No limits in force", "Without published limits no order leaves. A risk officer publishes them."));
       return;
     }
-    build(JSON.stringify([row.use, row.denied, row.reconciled, row.limits_fresh]), () => limitBars(row));
+    build(JSON.stringify([row.use, row.denied, row.reconciled, row.venues, row.limits_fresh]), () => limitBars(row));
   });
 }
 
@@ -129,10 +129,17 @@ function limitBars(row) {
     symbols,
     facts([
       ["Limits", `version ${row.limits_version}${row.limits_fresh ? "" : ", not confirmed lately"}`],
-      ["Books", row.reconciled ? "agree with the venue" : "not yet compared with the venue"],
+      ["Books", books(row)],
       ["Refused by the gate", denied],
     ]),
   );
+}
+
+function books(row) {
+  const venues = Object.entries(row.venues ?? {});
+  if (venues.length < 2) return row.reconciled ? "agree with the venue" : "not yet compared with the venue";
+  const state = (venue) => (venue.reconciled ? "agree" : venue.connected ? "not yet compared" : "venue lost");
+  return venues.map(([name, venue]) => `${name} ${state(venue)}`).join(", ");
 }
 
 const STAGES = { receive: "Receive", decode: "Decode", book: "Book", signal: "Signal", risk: "Risk gate", journal: "Journal", send: "Send" };

@@ -75,7 +75,7 @@ export function openParent(parentId) {
     `${words(row.algorithm)} ${row.side === "BUY" ? "buy" : "sell"} ${quantityOf(row.quantity, row.symbol).trim()} ${row.symbol}`,
     facts([
       ["State", words(row.status)],
-      ["Why", sentence(why(row))],
+      ["Why", why(row) === row.reason ? null : sentence(why(row))],
       ["Done", `${quantityOf(row.filled_quantity, row.symbol).trim()} (${percent(done(row), 1)})`],
       ["Schedule", due(row) === null ? null : percent(due(row), 1)],
       ["Average price", row.average_price === null ? null : priceOf(row.average_price, row.symbol)],

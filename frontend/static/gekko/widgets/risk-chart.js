@@ -28,7 +28,7 @@ export function mountRiskChart(host) {
 }
 
 function lines(id) {
-  return (plot(id)?.data || []).filter((trace) => trace.mode === "lines");
+  return (plot(id)?.data || []).filter((trace) => trace.mode.startsWith("lines"));
 }
 
 /** Newest value of each line, in words. */
