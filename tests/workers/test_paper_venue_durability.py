@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -196,3 +197,32 @@ def test_a_port_in_use_is_one_clear_line(tmp_path) -> None:
         config = VenueConfig(port=port, state_dir=tmp_path, market=MarketKind.SYNTHETIC, preroll_s=1.0)
         with pytest.raises(SystemExit, match=f"127.0.0.1:{port} is in use"):
             run(config)
+
+
+async def test_a_log_that_could_not_be_written_once_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the next line would stand behind half a line, and nobody could read either."""
+    path = tmp_path / "venue.jsonl"
+    journal = Journal(path)
+    await journal.append(Entry(ts=1, session=1))
+    await journal.flushed()
+    write = os.write
+    with monkeypatch.context() as full:
+        room = iter((20,))
+
+        def short(file: int, data: bytes) -> int:
+            if (left := next(room, 0)) == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(file, data[:left])
+
+        full.setattr(os, "write", short)
+        with pytest.raises(OSError, match="No space left"):
+            await journal.append(Entry(ts=2, session=2))
+    for late in (journal.append(Entry(ts=3, session=3)), journal.flushed()):
+        with pytest.raises(OSError, match="No space left"):
+            await late
+    await journal.close()
+    again = Journal(path)
+    assert [entry.session for entry in again.entries()] == [1]
+    await again.close()

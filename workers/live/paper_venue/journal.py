@@ -69,6 +69,7 @@ class Journal:
         self._file: int | None = None
         self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._broken: OSError | None = None
 
     def entries(self) -> Iterator[Entry]:
         """Read the log and cut a torn last line off; JournalError for any other bad line."""
@@ -88,10 +89,21 @@ class Journal:
         os.truncate(self.path, whole)
 
     def append(self, entry: Entry) -> asyncio.Future[None]:
-        """Queue an entry; the future is done when it is durable, and carries the error when that failed."""
+        """Queue an entry; the future is done when it is durable, and carries the error when that failed.
+
+        After a failure nothing is written any more: what follows a line that was cut could not be read again.
+        """
+        return self._queue(msgspec.json.encode(entry) + b"\n")
+
+    async def flushed(self) -> None:
+        """Return when all that was appended so far is durable; OSError when it will not be."""
+        if self._broken is not None or (self._task is not None and not self._task.done()):
+            await self._queue(b"")
+
+    def _queue(self, line: bytes) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
-        self._pending.append((msgspec.json.encode(entry) + b"\n", written))
+        self._pending.append((line, written))
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._drain())
         return written
@@ -100,8 +112,11 @@ class Journal:
         while self._pending:
             batch, self._pending = self._pending, []
             try:
+                if self._broken is not None:
+                    raise self._broken
                 await asyncio.to_thread(self._write, b"".join(line for line, _ in batch))
             except OSError as error:
+                self._broken = error
                 for _, written in batch:
                     written.set_exception(error)
                 continue
