@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -35,6 +35,8 @@ from controlplane.supervisor.specs import (
 
 TICK_S = 0.2
 HEARTBEAT_S = 1.0
+# Each works one core for seconds before it is ready, and two cores are what every machine has.
+AT_ONCE = 2
 
 
 class StartError(RuntimeError):
@@ -58,21 +60,25 @@ class Supervisor:
         self._silence = Silence()
         self._redis = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
 
-    def start(self, spec: ProcessSpec) -> None:
-        """Start one process and wait until it is ready."""
-        self.screen.step(f"starting {spec.name}")
-        process = Supervised(spec, self.state / "logs")
-        self.running.append(process)
-        process.start()
+    def start(self, *specs: ProcessSpec) -> None:
+        """Start processes side by side and wait until all are ready."""
+        self.screen.step(f"starting {' and '.join(spec.name for spec in specs)}")
+        begun = [Supervised(spec, self.state / "logs") for spec in specs]
+        for process in begun:
+            self.running.append(process)
+            process.start()
         self._record()
-        end = time.monotonic() + spec.ready_seconds
-        while not spec.ready():
+        for process in begun:
+            self._await(process, time.monotonic() + process.spec.ready_seconds)
+
+    def _await(self, process: Supervised, end: float) -> None:
+        while not process.spec.ready():
             if self.stopping:
                 raise Stopped
             if not process.alive() or time.monotonic() > end:
                 code = process.child.poll() if process.child else None
                 how = "did not answer in time" if code is None else f"ended with {code}"
-                raise StartError(f"{spec.name} {how}. Its log is {process.log_path}:\n{process.tail(12)}")
+                raise StartError(f"{process.spec.name} {how}. Its log is {process.log_path}:\n{process.tail(12)}")
             time.sleep(0.1)
         process.ready = True
 
@@ -131,6 +137,11 @@ class Supervisor:
             if seconds is not None:
                 process.kill()
                 self.screen.event(f"{process.spec.name} showed no sign of life for {seconds:.0f} s and was killed")
+
+
+def batched(specs: Sequence[ProcessSpec], size: int) -> Iterator[Sequence[ProcessSpec]]:
+    """``size`` at a time, in order."""
+    return (specs[at : at + size] for at in range(0, len(specs), size))
 
 
 def bootstrap(step: str, supervisor: Supervisor) -> dict[str, Any]:
@@ -225,8 +236,8 @@ def _start_everything(supervisor: Supervisor, screen: Screen) -> None:
     supervisor.forget_heartbeats()
     prepared = bootstrap("prepare", supervisor)
     try:
-        for spec in application_specs(supervisor.ports):
-            supervisor.start(spec)
+        for specs in batched(application_specs(supervisor.ports), AT_ONCE):
+            supervisor.start(*specs)
         deployed = bootstrap("deploy", supervisor)
     except (StartError, Stopped):
         # They exist now and will not be made again: whoever tries once more needs them.
