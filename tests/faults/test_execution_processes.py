@@ -38,7 +38,7 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
 
 async def test_every_kind_of_fault_leaves_the_logs_of_worker_and_venue_the_same(tmp_path: Path) -> None:
     """Kills, stops, cut wires, wrong answers, full disks in a row; ``tests/perf/bench_faults`` does a thousand."""
-    machine, tally = await day(tmp_path, MarketKind.SYNTHETIC, tmp_path, len(FAULTS), SEED)
+    machine, tally = await day(tmp_path, MarketKind.SYNTHETIC, tmp_path, count=len(FAULTS), seed=SEED)
     assert not tally.violations
     assert set(tally.recoveries) == set(FAULTS)
     assert machine.journal.books.fills > len(FAULTS)

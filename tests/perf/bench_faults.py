@@ -27,6 +27,7 @@ from workers.live.paper_venue.config import MarketKind
 
 DEFAULT_COUNT: Final = 100
 DEFAULT_SEED: Final = 19706
+TOLD_EVERY: Final = 100
 
 
 def _row(name: str, seconds: list[float], violations: int) -> str:
@@ -47,7 +48,8 @@ def table(machine: Machine, tally: Tally, spent: float) -> None:
     print(
         f"venue: {len(venue.orders)} orders, {len(venue.trades)} trades; journal: {len(books.orders)} orders, "
         f"{books.fills} fills; parents: {dict(ends)}; epochs {books.epoch}; "
-        f"{machine.compared} comparisons with the venue agreed; {spent:.0f} s, load {os.getloadavg()[0]:.1f}"
+        f"{machine.compared} comparisons with the venue agreed; {spent:.0f} s, load {os.getloadavg()[0]:.1f}",
+        flush=True,
     )
 
 
@@ -59,7 +61,13 @@ def main() -> None:
     market = MarketKind.BARS if any(data.glob("ohlcv/btc-perp-*.csv.gz")) else MarketKind.SYNTHETIC
     print(f"{count} faults, seed {seed}, market {market}, load {os.getloadavg()[0]:.1f} at the start", flush=True)
     folder, begun = Path(tempfile.mkdtemp(prefix="gekko-faults-")), time.monotonic()
-    machine, tally = uvloop.run(day(folder, market, data, count, seed))
+
+    def tell(number: int, machine: Machine, tally: Tally) -> None:
+        if number % TOLD_EVERY == 0 and number < count:
+            print(f"\nafter {number} faults")
+            table(machine, tally, time.monotonic() - begun)
+
+    machine, tally = uvloop.run(day(folder, market, data, count=count, seed=seed, tell=tell))
     table(machine, tally, time.monotonic() - begun)
     if tally.total:
         sys.exit(f"{tally.total} violations; everything is in {folder}")

@@ -7,7 +7,7 @@ import itertools
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,6 @@ from workers.live.paper_venue.config import MarketKind
 
 SECOND_NS: Final = 1_000_000_000
 QUIET_S: Final = 60.0
-TOLD_EVERY: Final = 50
 PEOPLE: Final = 3
 ALGORITHMS: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
     ("twap", {"slices": 8, "patience_s": 0.4}, 8.0),
@@ -82,6 +81,7 @@ class Tally:
             self.known.add(problem)
             self.violations.setdefault(kind, set()).add(problem)
             sys.stdout.write(f"VIOLATION after {kind}: {problem}\n")
+            sys.stdout.flush()
 
     @property
     def total(self) -> int:
@@ -131,7 +131,17 @@ def _live(machine: Machine) -> list[dict[str, Any]]:
     ]
 
 
-async def day(folder: Path, market: MarketKind, data: Path, count: int, seed: int) -> tuple[Machine, Tally]:
+Tell = Callable[[int, Machine, Tally], None]
+"""Gets the number of faults so far, and what came of them."""
+
+
+def silent(_number: int, _machine: Machine, _tally: Tally) -> None:
+    """Tell nobody."""
+
+
+async def day(
+    folder: Path, market: MarketKind, data: Path, *, count: int, seed: int, tell: Tell = silent
+) -> tuple[Machine, Tally]:
     """``count`` faults, every kind as often as every other, in an order that the seed decides."""
     chance, tally = random.Random(seed), Tally()
     kinds = [kind for kind, _ in zip(itertools.cycle(FAULTS), range(count), strict=False)]
@@ -144,9 +154,7 @@ async def day(folder: Path, market: MarketKind, data: Path, count: int, seed: in
             raise RuntimeError(f"the desk did not begin to trade; see the logs in {folder}")
         for number, kind in enumerate(kinds, 1):
             await strike(machine, kind, chance, people, tally)
-            if number % TOLD_EVERY == 0:
-                sys.stdout.write(f"{number} faults, {tally.total} violations\n")
-                sys.stdout.flush()
+            tell(number, machine, tally)
         await settle(machine, tally)
     finally:
         await machine.close()
