@@ -156,9 +156,10 @@ async def test_the_venue_hears_its_own_names_and_the_loop_the_keys() -> None:
 async def test_what_the_account_cannot_hold_is_left_out_by_name() -> None:
     euro = msgspec.structs.replace(ETH, symbol="ETHEUR", quote="EUR")
     twin = msgspec.structs.replace(BTC, symbol="BTCUSDT-2")
-    venue, _ = keyed(BTC, euro, twin)
+    long = msgspec.structs.replace(ETH, symbol=f"{'X' * 24}USDT")
+    venue, _ = keyed(BTC, euro, twin, long)
     await venue.load_instruments(())
-    assert venue.keep("USDT") == ["BTCUSDT-2@beta", "ETHEUR@beta"]
+    assert venue.keep("USDT") == ["BTCUSDT-2@beta", "ETHEUR@beta", f"{long.symbol}@beta"]
     assert list(venue.instruments) == ["BTCUSDT@beta"]
 
 

@@ -13,7 +13,9 @@ from apps.core.errors import Invalid
 MINUTE_NS: Final = 60_000_000_000
 _STRATEGY: Final = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
 _DIGEST: Final = re.compile(r"^(sha256:)?[0-9a-f]{16,64}$")
-_SYMBOL: Final = re.compile(r"^[A-Z0-9][A-Z0-9\-]{0,31}$")
+_SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9/_\-]*(@[a-z][a-z0-9_\-]*)?")
+"""A venue's own symbol, and behind ``@`` the venue where it is not the home venue."""
+LONGEST_SYMBOL: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +50,9 @@ def checked(content: Content) -> Content:
         wrong["model_digest"] = [f"expected a SHA-256 in hex, was {content.model_digest!r}"]
     if not content.instruments:
         wrong["instruments"] = ["name at least one instrument"]
-    bad = [symbol for symbol in content.instruments if not _SYMBOL.match(symbol)]
+    bad = [one for one in content.instruments if len(one) > LONGEST_SYMBOL or not _SYMBOL.fullmatch(one)]
     if bad or len(set(content.instruments)) != len(content.instruments):
-        wrong["instruments"] = [f"expected different symbols such as BTCUSDT, was {content.instruments}"]
+        wrong["instruments"] = [f"expected different ones such as BTCUSDT or BTCUSDT@beta, was {content.instruments}"]
     if not 1_000_000_000 <= content.interval_ns <= 1440 * MINUTE_NS:
         wrong["interval_ns"] = [f"expected one second to one day in ns, was {content.interval_ns}"]
     try:

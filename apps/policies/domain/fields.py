@@ -82,7 +82,7 @@ def symbols(value: Any) -> list[str]:
 def symbol_name(value: Any) -> str:
     """A symbol such as BTCUSDT, or BTCUSDT@beta of another venue than the home venue."""
     if isinstance(value, str) and len(value) <= 32:
-        parts = value.replace("-", "").split("@", 1)
+        parts = value.replace("-", "").replace("_", "").split("@", 1)
         if all(part.isalnum() for part in parts):
             return value
     raise ValueError(f"expected a symbol such as BTCUSDT or BTCUSDT@beta, was {value!r}")

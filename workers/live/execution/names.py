@@ -7,7 +7,7 @@ at the home venue both are the same and nothing is renamed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from workers.engine.events import FundingSettled, JournalEvent, MarketEvent, Ord
 from workers.engine.instruments import Instrument, KeyNameError, at_venue, split_key
 from workers.engine.market.venues import VenueRules
 
+LONGEST_KEY: Final = 32
+"""Characters that records have for a symbol."""
 Named = TypeVar("Named", bound=MarketEvent | VenueOrder | Instrument)
 
 
@@ -91,10 +93,13 @@ class KeyedVenue:
         return self.instruments
 
     def keep(self, quote: str) -> list[str]:
-        """Leave out what the account cannot hold: another quote, or a base that it has here already. Their keys."""
+        """Leave out what the account cannot hold: another quote, a base that it has here already, a key too long.
+
+        Returns the keys that were left out.
+        """
         kept: dict[str, Instrument] = {}
         for one in self.instruments.values():
-            if one.quote == quote:
+            if one.quote == quote and len(one.symbol) <= LONGEST_KEY:
                 kept.setdefault(one.base, one)
         left = sorted(self.instruments.keys() - {one.symbol for one in kept.values()})
         self.instruments = {one.symbol: one for one in kept.values()}
