@@ -20,7 +20,7 @@ from workers.engine.instruments import MONEY_PER_ATOM, Instrument, KeyNameError,
 from workers.engine.vocabulary import Side
 
 HOME = "paper"
-VENUES = (HOME, "beta", "dark")
+VENUES = (HOME, "beta", "coinbaseexchange")
 
 
 def abroad(symbol: str, base: str, venue: str, **changes: Any) -> Instrument:
@@ -190,9 +190,9 @@ def test_a_third_assets_fee_is_taken_at_its_own_venue() -> None:
     books.apply(e.BalanceAdopted(ts=START, asset="ETH@beta", total=100))
     books.apply(make_fill("a", "BTCUSDT@beta", Side.BUY, 10, 100, 1, START, 7, "ETH@beta"))
     assert (books.balance("ETH@beta"), books.balance("ETH")) == (93, 0)
-    books.apply(make_fill("a", "BTCUSDT@beta", Side.BUY, 10, 100, 2, START, 7, "USDT@dark"))
-    assert books.cash_at["dark"] == -7 * MONEY_PER_ATOM
-    assert books.fees_paid == {"ETH@beta": 7, "USDT@dark": 7}
+    books.apply(make_fill("a", "BTCUSDT@beta", Side.BUY, 10, 100, 2, START, 7, "USDT@coinbaseexchange"))
+    assert books.cash_at["coinbaseexchange"] == -7 * MONEY_PER_ATOM
+    assert books.fees_paid == {"ETH@beta": 7, "USDT@coinbaseexchange": 7}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,10 @@ def test_a_third_assets_fee_is_taken_at_its_own_venue() -> None:
     [
         ((abroad("BTCUSD", "BTC", "beta", quote="USD"),), "expected quotes in USDT, was USD .*leave it out"),
         ((abroad("BTCUSDC", "BTC", "beta"),), "one instrument per venue and base asset.*leave one out"),
-        ((instrument("XRPUSDT@beta", "XRP", venue="dark"),), "expected symbol XRPUSDT@dark of venue dark.*name it so"),
+        (
+            (instrument("XRPUSDT@beta", "XRP", venue="coinbaseexchange"),),
+            "expected symbol XRPUSDT@coinbaseexchange of venue coinbaseexchange.*name it so",
+        ),
         ((instrument("XRPUSDT@paper", "XRP"),), "expected symbol XRPUSDT of venue paper, was XRPUSDT@paper"),
     ],
 )
@@ -222,5 +225,5 @@ def test_balances_of_unknown_venues_and_a_home_that_is_another_venue_are_refused
         books.apply(session(BTC, home="beta"))
     books.apply(e.BalanceAdopted(ts=START, asset="USDT", total=5))
     books.apply(session(*ITEMS, home="first", epoch=2))
-    assert books.cash_at == {"first": 5 * MONEY_PER_ATOM, "beta": 0, "dark": 0}
+    assert books.cash_at == {"first": 5 * MONEY_PER_ATOM, "beta": 0, "coinbaseexchange": 0}
     assert books.lines["BTCUSDT"].venue == "first"

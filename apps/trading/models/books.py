@@ -13,7 +13,7 @@ class Balance(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT, related_name="balances")
-    asset = models.CharField(max_length=16)
+    asset = models.CharField(max_length=48)
     total = exact()
     updated_at = models.DateTimeField()
 

@@ -29,7 +29,7 @@ class LedgerPosting(models.Model):
     ref = models.CharField(max_length=80)
     client_id = models.CharField(max_length=64, blank=True)
     account = models.CharField(max_length=12, choices=LEDGER_ACCOUNTS)
-    asset = models.CharField(max_length=16)
+    asset = models.CharField(max_length=48)
     symbol = models.CharField(max_length=32, blank=True)
     value = exact()
     quantity = exact()

@@ -89,7 +89,7 @@ class Fill(models.Model):
     price = exact(default=None)
     notional = exact(default=None)
     fee = exact()
-    fee_asset = models.CharField(max_length=16)
+    fee_asset = models.CharField(max_length=48)
     maker = models.BooleanField(default=False)
     executed_at = models.DateTimeField()
     """By the venue's clock."""
@@ -122,7 +122,7 @@ class FillDay(models.Model):
     day = models.DateField()
     run_id = models.CharField(max_length=64, blank=True)
     symbol = models.CharField(max_length=32)
-    fee_asset = models.CharField(max_length=16)
+    fee_asset = models.CharField(max_length=48)
     bought = exact()
     sold = exact()
     paid = exact()
