@@ -47,6 +47,7 @@ class FakeOanda:
         self.forgets_ids = False
         """Orders that are over are not found by our id any more."""
         self.down = False
+        self.refuse_streams = False
         self._runner: web.AppRunner | None = None
 
     @property
@@ -122,6 +123,8 @@ class FakeOanda:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         assert request.query["instruments"] == "EUR_USD"
+        if self.refuse_streams:
+            return web.Response(status=503)
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         await response.prepare(request)
         line: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()

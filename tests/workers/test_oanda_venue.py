@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.support.fake_oanda import ACCOUNT, TOKEN, FakeOanda
+from tests.support.fake_oanda import ACCOUNT, TOKEN, FakeOanda, now_text
 from tests.support.intents import intent, soon
 from workers.adapters.feeds import Access, Endpoints, FeedProblem, listed
 from workers.adapters.frame_errors import FrameError
-from workers.adapters.oanda.stream import OandaDecoder, OandaStream
+from workers.adapters.oanda.stream import OandaDecoder, OandaStream, price_fetch
 from workers.adapters.oanda.venue import OandaVenue
+from workers.adapters.polling import Poller
+from workers.adapters.rest_reader import RestReader
 from workers.adapters.store import Kind, SeriesKey, Store, instrument_of, load_bars
 from workers.adapters.store.download import download
 from workers.adapters.store.replay import replay
@@ -33,6 +37,7 @@ from workers.engine.events import (
     OrderUnknown,
     TopOfBook,
 )
+from workers.engine.instruments import from_atoms
 from workers.engine.market.reconnect import ReconnectConfig
 from workers.engine.market.view import MarketView, ViewConfig
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Side, TimeInForce
@@ -204,6 +209,80 @@ async def test_prices_make_a_market_that_opens_and_closes(fake: FakeOanda, venue
         FeedState.BREAK,
         FeedState.CONNECTING,
     ]
+
+
+async def test_prices_are_confirmed_by_heartbeats_and_polled_while_the_stream_is_away(
+    fake: FakeOanda, venue: OandaVenue
+) -> None:
+    view = MarketView(venue.instruments[EUR], ViewConfig(needs_book=False))
+    told: list[MarketEvent] = []
+    instruments = list(venue.instruments.values())
+    rest = RestReader(fake.url, headers={"Authorization": f"Bearer {TOKEN}"})
+    stream = OandaStream(
+        TOKEN,
+        ACCOUNT,
+        instruments,
+        url=fake.url,
+        on_event=lambda event, times: told.extend(view.on_event(event, time.time_ns())),
+        on_refused=lambda error: None,
+        fallback=Poller(
+            [EUR], price_fetch(rest, ACCOUNT, instruments, time.time_ns), venue="oanda", interval_s=0.02, after_s=0.0
+        ),
+        patience=ReconnectConfig(base_s=0.01, cap_s=0.02, good_messages=2),
+        rng=random.Random(3),
+    )
+    task = asyncio.create_task(stream.run())
+    try:
+        await until(lambda: fake.lines)
+        fake.price("1.10000", "1.10010")
+        await until(lambda: view.top)
+        first = view.reference(0)
+        assert first is not None
+        fake.say({"type": "HEARTBEAT", "time": now_text()})
+        await until(lambda: view.reference(0).age_ns < first.age_ns)  # type: ignore[union-attr]  # it stays known
+        fake.refuse_streams = True
+        fake.say(None)
+        await until(lambda: view.top and view.top.bid == 109_990)
+        fake.refuse_streams = False
+        await until(lambda: fake.connects == 2 and fake.lines)
+        fake.price("1.10003", "1.10010")
+        await until(lambda: view.top and view.top.bid == 110_003)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await rest.__aexit__(None, None, None)
+    states = [one.state for one in told if isinstance(one, FeedStatus)]
+    assert states == [FeedState.LIVE, FeedState.CONNECTING, FeedState.LIVE, FeedState.CONNECTING, FeedState.LIVE]
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.tuples(st.integers(-40, 40).filter(bool), st.integers(109_000, 111_000)), min_size=1, max_size=8))
+def test_books_of_spot_agree_with_the_margin_account_after_any_trades(orders: list[tuple[int, int]]) -> None:
+    """Opening, adding, reducing, turning: what the venue rounds is in the fees, and a fresh adapter reads the same."""
+
+    async def trade() -> None:
+        async with FakeOanda().running() as fake:
+            venue, fresh = (OandaVenue(TOKEN, ACCOUNT, clock=time.time_ns, url=fake.url) for _ in range(2))
+            cash, held, fees = fake.balance, Decimal(0), []
+            for one in (venue, fresh):
+                await one.open()
+                await one.load_instruments([EUR])
+            for number, (units, ticks) in enumerate(orders):
+                fake.fill_price = f"{Decimal(ticks).scaleb(-5)}"
+                side = Side.BUY if units > 0 else Side.SELL
+                _, fill = await venue.submit(intent(f"o{number}", EUR, lots=abs(units), side=side), soon(), left)
+                assert isinstance(fill, OrderFilled)
+                fees.append(fill.fee)
+                held += units
+                cash -= units * Decimal(fake.fill_price) + from_atoms(fill.fee)
+            balances = await fresh.balances()
+            assert {asset: from_atoms(total) for asset, total in balances.items()} == {"EUR": held, "USD": cash}
+            assert [one.fee for one in await fresh.trades(EUR, 0)] == fees
+            for one in (venue, fresh):
+                await one.close()
+
+    asyncio.run(trade())
 
 
 async def test_prices_are_recorded_and_candles_stored(fake: FakeOanda, tmp_path: Path) -> None:

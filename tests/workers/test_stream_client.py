@@ -128,6 +128,20 @@ async def test_subscribes_follows_book_and_trades_and_repeats_nothing(fake: Fake
     assert len(desk.tape) == desk.client.stats.frames + 1, "the tape also tells where a connection begins"
 
 
+async def test_a_heartbeat_confirms_a_book_that_does_not_change(fake: FakeCoinbase) -> None:
+    desk = Desk(fake)
+    async with running(desk):
+        await live(fake, desk)
+        known, book = desk.view.reference(0), desk.view.book.bids.top(5)
+        assert known is not None
+        await fake.heartbeat()
+        await until(lambda: desk.view.reference(0).age_ns < known.age_ns)  # type: ignore[union-attr]  # it stays known
+        assert desk.view.book.bids.top(5) == book
+        assert desk.client.renewals == 0
+    assert desk.states() == [FeedState.LIVE]
+    assert not desk.view.gate.counters
+
+
 async def test_lost_message_voids_the_book_and_connects_again_at_once(fake: FakeCoinbase) -> None:
     desk = Desk(fake)
     async with running(desk):

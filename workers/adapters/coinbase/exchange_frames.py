@@ -8,7 +8,8 @@ after the book change of the same time. Such a ticker is handed over with the bo
 compares both and throws a book away that differs. A ticker of another time can be compared with nothing and is left
 out.
 
-**Books** come whole in the first message of a subscription; update ids are made here, one per message.
+**Books** come whole in the first message of a subscription; update ids are made here, one per message. A heartbeat is
+handed over as an update of nothing: the connection delivers, so the book is as fresh as the heartbeat.
 """
 
 from __future__ import annotations
@@ -90,9 +91,10 @@ class ExchangeDecoder:
         """A new connection: its books come afresh, trades go on counting."""
         for product in self._products.values():
             product.changed_at = 0
+            product.begun = False
 
     def decode(self, raw: bytes, ts_recv: int) -> Sequence[MarketEvent]:
-        """Events of one message; none for acknowledgements, heartbeats and tickers that cannot be compared."""
+        """Events of one message; none for acknowledgements and tickers that cannot be compared."""
         try:
             message = _decoder.decode(raw)
         except msgspec.DecodeError as exc:
@@ -126,6 +128,8 @@ class ExchangeDecoder:
             case "heartbeat":
                 self.heartbeats += 1
                 self._expect_trade(product, message.last_trade_id + 1)
+                if product.begun:
+                    return (product.confirmation(nanoseconds(message.time), ts_recv),)
             case _:
                 raise ValueError(f"unknown message type {message.type!r:.40}")
         return ()
@@ -134,6 +138,7 @@ class ExchangeDecoder:
         """The whole book, which carries no time of its own."""
         # A book that is asked for again replaces none that is in sync: the updates after it must follow both.
         product.last_id = product.last_id or 1
+        product.begun = True
         product.changed_at = 0
         ticks, lots = product.ticks, product.resting
         bids, asks = ([(ticks[p], lots[q]) for p, q in side] for side in (message.bids, message.asks))

@@ -7,7 +7,9 @@ Source: Coinbase Advanced Trade API, websocket channels ``level2`` (messages say
 number may belong to any book: ``SequenceGap`` voids them all. As every message is accounted for, the engine's own
 update ids, which must follow each other per instrument, are made here: an update begins where the one before ended.
 
-**Books** come whole in the first message of a subscription, over the same connection; no REST snapshot is needed.
+**Books** come whole in the first message of a subscription, over the same connection; no REST snapshot is needed. A
+heartbeat says that nothing was lost until its time, so that a book which does not change is as fresh as one that does:
+it is handed over as an update of nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ _decoder = msgspec.json.Decoder(Message)
 class ProductDecoder:
     """Grids and the sequence of one product."""
 
-    __slots__ = ("last_id", "lots", "resting", "symbol", "ticks")
+    __slots__ = ("begun", "last_id", "lots", "resting", "symbol", "ticks")
 
     def __init__(self, instrument: Instrument) -> None:
         self.symbol = instrument.symbol
@@ -93,6 +95,16 @@ class ProductDecoder:
         self.lots = DecimalGrid(instrument.lot, f"lot {instrument.lot} ({self.symbol})")
         self.resting = RestingGrid(instrument.lot, f"lot {instrument.lot} ({self.symbol})")
         self.last_id = 0
+        self.begun = False
+        """Its book has come on this connection."""
+
+    def confirmation(self, at: int, ts_recv: int) -> BookDelta:
+        """An update of nothing at the venue's time ``at``."""
+        self.last_id += 1
+        number = self.last_id
+        return BookDelta(
+            symbol=self.symbol, ts_event=at, ts_recv=ts_recv, first_id=number, last_id=number, bids=(), asks=()
+        )
 
     def sides(self, updates: Iterable[Update]) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         """Bids and asks of one message; FrameError for a side that is neither."""
@@ -124,9 +136,11 @@ class AdvancedTradeDecoder:
     def restart(self) -> None:
         """A new connection counts from its own beginning. Which trades were seen stays known."""
         self._expected = -1
+        for product in self._products.values():
+            product.begun = False
 
     def decode(self, raw: bytes, ts_recv: int) -> Sequence[MarketEvent]:
-        """Events of one message, in order; none for acknowledgements and heartbeats."""
+        """Events of one message, in order; none for acknowledgements."""
         try:
             message = _decoder.decode(raw)
         except msgspec.DecodeError as exc:
@@ -165,7 +179,9 @@ class AdvancedTradeDecoder:
             return [self._quote(one, message.sequence_num, at, ts_recv) for one in ticks]
         if channel == HEARTBEATS:
             self.heartbeats += 1
-        elif channel not in ("subscriptions", TICKER):
+            at = nanoseconds(message.timestamp)
+            return [one.confirmation(at, ts_recv) for one in self._products.values() if one.begun]
+        if channel not in ("subscriptions", TICKER):
             raise FrameError(Rejection.UNKNOWN_SYMBOL, "", f"channel {channel!r:.40} was not asked for")
         return ()
 
@@ -175,6 +191,7 @@ class AdvancedTradeDecoder:
         if event.type == "snapshot":
             # A book that is asked for again replaces none that is in sync: the updates after it must follow both.
             product.last_id = last_id = product.last_id or number + 1
+            product.begun = True
             return BookSnapshot(
                 symbol=product.symbol, ts_event=at, ts_recv=ts_recv, last_id=last_id, bids=bids, asks=asks
             )

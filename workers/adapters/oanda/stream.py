@@ -160,10 +160,12 @@ class OandaStream:
                 while True:
                     await asyncio.sleep(self._policy.next_delay())
                     reason = await self._connection(http)
-                    self.stats.connected = False
                     self.stats.last_disconnect = reason
                     log.warning("pricing stream lost", reason=reason)
-                    self._announce(reason)
+                    if self.stats.connected:
+                        # An attempt that failed ends nothing: polled prices go on.
+                        self.stats.connected = False
+                        self._announce(reason)
                     if self._fallback is not None:
                         self._fallback.start(self._hand_over)
         finally:
