@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from tests.support.desk import RESTING, VENUE, Desk
+from tests.support.desk import VENUE, Desk
 from tests.support.stack import Stack, eventually
 from tests.support.truth import MS, Checker, events, of_journal
 
@@ -17,14 +17,12 @@ pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 def halt_while_an_order_rests(stack: Stack, desk: Desk) -> None:
     """Halt at a moment when the venue has an open order, which its market leaves alone for that moment."""
-    desk.stop_run("make room for resting orders")
-    desk.start_run(RESTING)
     grant = desk.step_up("trading.halt", VENUE)
 
     def rests() -> list[str]:
         if not _open(stack):
             return []
-        stack.fault(pause_feed_ms=2000)
+        stack.fault(pause_feed_ms=4000)
         return _open(stack)
 
     resting = eventually(rests, "an order rests at the venue", 60, every=0.02)
@@ -32,10 +30,15 @@ def halt_while_an_order_rests(stack: Stack, desk: Desk) -> None:
     desk.wait_observed("HALTED")
     eventually(lambda: not _open(stack), "all orders are cancelled", 20)
     ended = {row["clientOrderId"]: row["status"] for row in stack.truth()["orders"]}
-    assert {ended[client_id] for client_id in resting} == {"CANCELED"}
+    # Until the halt arrived, what rested could still be taken away by an order of ours on the other side.
+    statuses = {ended[client_id] for client_id in resting}
+    assert "CANCELED" in statuses
+    assert statuses <= {"CANCELED", "EXPIRED_IN_MATCH"}
 
 
-def test_a_halt_holds_over_kill_restart_and_power_cut(stack: Stack, desk: Desk, checker: Checker) -> None:
+def test_a_halt_holds_over_kill_restart_and_power_cut(trading: Stack, desk: Desk, checker: Checker) -> None:
+    """With parents at work, whose children rest at the venue."""
+    stack = trading
     halt_while_an_order_rests(stack, desk)
     halted = time.time_ns() // MS
     checker.exact()
@@ -70,7 +73,6 @@ def test_a_halt_holds_over_kill_restart_and_power_cut(stack: Stack, desk: Desk, 
     checker.nothing_lost()
     assert len(stack.truth()["orders"]) >= orders
     assert desk.get("trading/pnl/")["total"] >= points
-    desk.wait_for_orders(1, "after the power cut")
 
 
 def _open(stack: Stack) -> list[str]:

@@ -19,19 +19,6 @@ STEP_S: Final = 30
 VENUE: Final = "paper"
 BRISK: Final[Row] = {"strategy": "ema_cross", "params": {"fast": 1, "slow": 2, "fraction": 0.05}}
 """Market orders at every turn of the bars, about one a second, without a forecast."""
-RESTING: Final[Row] = {
-    "strategy": "forecast_portfolio",
-    "params": {
-        "style": "rest",
-        "min_order_interval_s": 0.1,
-        "reprice_after_s": 60.0,
-        "kelly_fraction": 0.0003,
-        "band": 0.0,
-        "min_confidence": 0.0,
-        "exit_confidence": 0.0,
-    },
-}
-"""Sized so finely that every forecast moves the target; orders rest at the best price until they fill."""
 
 
 class Refused(AssertionError):
