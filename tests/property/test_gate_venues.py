@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.test_books_venues import HOME, abroad
 from tests.support.kernels import BTC, LIMITS, START, Rig, make_bar
 from workers.engine import events as e
+from workers.engine.accounting.books import BooksError
 from workers.engine.instruments import Instrument, atoms
 from workers.engine.kernel import Kernel
 from workers.engine.market.venues import PAPER, Feature
-from workers.engine.vocabulary import OrderType, Side, TimeInForce
+from workers.engine.vocabulary import FeedState, OrderType, Side, TimeInForce
 
 BETA = abroad("BTCUSDT", "BTC", "beta")
 DARK = abroad("BTCUSDT", "BTC", "dark")
@@ -151,6 +153,28 @@ def test_a_minimum_quantity_needs_a_venue_that_offers_it_and_an_order_that_can_f
     assert bought(rig, DARK, min_lots=10_000) == {"ORDER_TYPE_NOT_OFFERED"}
     for wrong in (20_001, -1):
         assert bought(rig, DARK, min_lots=wrong, tif=ioc) == {"MINIMUM_ABOVE_QUANTITY"}
+
+
+def test_a_venue_joins_a_session_that_is_on_and_one_that_cannot_leaves_no_trace() -> None:
+    rig = rig_of(dict.fromkeys((HOME, "beta", "dark"), 10_000))
+    before, recorded_before = rig.books.snapshot(), len(rig.journal)
+    with pytest.raises(BooksError, match="expected quotes in USDT, was EUR"):
+        rig.kernel.join_venue(rig.now, worker="w", instruments=[abroad("BTCEUR", "BTC", "late", quote="EUR")])
+    with pytest.raises(BooksError, match="open a session with the venue"):
+        rig.kernel.on_report(e.BalanceAdopted(ts=rig.now, asset="USDT@gone", total=1), rig.now)
+    rig.take(rig.kernel.on_timer(rig.now))
+    assert (rig.books.snapshot(), len(rig.journal)) == (before, recorded_before)
+    late = abroad("BTCUSDT", "BTC", "late")
+    rig.take(rig.kernel.join_venue(rig.now, worker="w", instruments=[late]))
+    assert rig.books.reconciled_at == {HOME, "beta", "dark"}
+    assert not rig.kernel.desk.risk.reconciled
+    assert bought(rig, BETA) == set()
+    rig.feed(late.symbol, FeedState.LIVE)
+    rig.report(e.BalanceAdopted(ts=rig.now, asset="USDT@late", total=atoms("1000", "USDT")))
+    reconcile(rig, "late")
+    rig.wait(2).top(late.symbol, PRICE - 1, PRICE + 1)
+    assert bought(rig, late, run_id="") == set()
+    rig.check_replay()
 
 
 def test_bars_of_each_venue_belong_to_its_own_instrument() -> None:

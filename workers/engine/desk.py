@@ -239,9 +239,10 @@ class Desk:
         return terms_of(request, features, now=self.now, closes_at=closes_at, touch=touch)
 
     def record(self, event: JournalEvent) -> None:
-        """Put the event into books and journal."""
+        """Put the event into books and journal; what the books refuse is not journalled, so that it can be replayed."""
+        touched = self.books.apply(event)
         self.out.append(Journal(event))
-        for line in self.books.apply(event):
+        for line in touched:
             self.valuation.refresh(line)
         self.routes.apply(event)
         remember = self._remembered.get(type(event))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.engine.accounting.books import Books, BooksError
+from workers.engine.accounting.books import Books
 from workers.engine.accounting.records import Run
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.active_run import ActiveRun
@@ -124,12 +124,7 @@ class KernelLife:
         books = self.books
         described = tuple(msgspec.to_builtins(instrument) for instrument in instruments)
         opened = SessionOpened(ts=now, epoch=books.epoch, venue=books.venue, worker=worker, instruments=described)
-        try:
-            self._desk.record(opened)
-        except BooksError:
-            # The host goes on without that venue, so the journal must not tell of it.
-            self._desk.out.pop()
-            raise
+        self._desk.record(opened)
         self._desk.adopt_lines()
         for active in self._runs.values():
             self._give_markets(active)
