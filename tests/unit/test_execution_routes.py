@@ -218,3 +218,23 @@ def test_markouts_of_legs_are_in_the_parents_own_units() -> None:
     world.wait(30.0)
     measured = next(x for x in world.rig.journal if isinstance(x, e.ParentMeasured))
     assert measured.markouts["1"] == (3 * 2 * 50, 50)
+
+
+def test_a_market_that_moves_makes_a_slow_venue_dear() -> None:
+    world = World(listed(HOME), listed(BETA))
+    for number in range(40):
+        world.rig.bar(HOME, MIDDLE + 10 * (number % 2))
+        world.rig.wait(1.0)
+    world.refresh()
+    parent = world.start(100)
+    at_home, at_beta = world.waiting()
+    seen = world.decisions(parent)[0].decision.inputs.lit
+    # Moves of 10 in 10,000 a second, over half of the tenth of a second that is assumed before there is a record.
+    assert [round(venue.latency_ppb / 1e5, 1) for venue in seen] == [2.2, 2.2]
+    world.rig.report(e.OrderSent(ts=world.rig.now, client_id=at_beta.client_id, stages={}))
+    world.rig.wait(0.9)
+    world.answer(at_home)
+    world.answer(at_beta)
+    world.refresh()
+    [decided] = world.decisions(world.start(100))
+    assert decided.decision.inputs.lit[1].latency_ppb > decided.decision.inputs.lit[0].latency_ppb

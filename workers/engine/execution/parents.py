@@ -300,7 +300,9 @@ class Parents:
         lots = 0
         if algorithm.due(now, progress) > parent.filled + legs:
             lots = self._due_lots(parent, algorithm, progress, legs)
-        wanted = Slice(parent, lots, progress.sigma, limits, algorithm.params.offset_ticks)
+        # All runs are of bars of one interval.
+        sigma = progress.sigma(next((run.interval_ns for run in desk.books.runs.values()), 0))
+        wanted = Slice(parent, lots, sigma, limits, algorithm.params.offset_ticks)
         if lots and resting and routed.offered(desk, wanted):
             for client_id in list(parent.open):
                 if not desk.books.orders[client_id].route:

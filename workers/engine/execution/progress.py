@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final
 
+from workers.engine.config import SECOND_NS
 from workers.engine.execution.parent import Parent
 from workers.engine.execution.volume import Tape, Variance
 from workers.engine.market_state import MarketState
@@ -82,9 +84,16 @@ class Progress:
         """Lots that were seen to trade from ``since`` to ``ts``."""
         return max(self.tape.until(ts) - self._base, 0)
 
-    @property
-    def sigma(self) -> float:
-        """Standard deviation of the log return over one second, as far as it was seen."""
+    def sigma(self, interval_ns: int) -> float:
+        """Standard deviation of the log return over one second.
+
+        Until enough was seen, that of the newest closes, which are ``interval_ns`` apart (0: there are none).
+        """
+        if self._variance.samples < SAMPLES and interval_ns:
+            closes = list(self._market.closes)[-SAMPLES - 1 :]
+            moves = [math.log(after / before) for before, after in pairwise(closes)]
+            if len(moves) >= SAMPLES // 2:
+                return math.sqrt(sum(move * move for move in moves) / len(moves) * SECOND_NS / interval_ns)
         return math.sqrt(self._variance.value)
 
     def volatility_ratio(self, usual_bps: float) -> float:
