@@ -21,8 +21,12 @@ from workers.engine.accounting.books import replay
 from workers.engine.events import OrderIntended, OrderUnknown
 from workers.engine.instruments import from_atoms
 from workers.engine.vocabulary import FeedState, OrderStatus, Side
+from workers.live.execution.config import VenueAccess
 
 EUR = "EUR_USD"
+FX = "EUR_USD@fx"
+KEY = ed25519.Ed25519PrivateKey.generate()
+PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 MINUTE_NS = 60_000_000_000
 MakeDesk = Callable[..., Desk]
 
@@ -43,6 +47,18 @@ async def make_desk(tmp_path: Path) -> AsyncIterator[MakeDesk]:
     for desk in made:
         if not desk.ended:
             await desk.kill()
+
+
+def of_coinbase(fake: FakeCoinbase) -> dict[str, str]:
+    """Its addresses and our key there."""
+    host = f"127.0.0.1:{fake.port}"
+    key = {"api_key": fake.key_name, "api_secret": PEM}
+    return {**key, "rest_url": f"http://{host}", "stream_url": f"ws://{host}"}
+
+
+def of_oanda(fake: FakeOanda) -> dict[str, str]:
+    """Its addresses and our key there."""
+    return {"api_key": ACCOUNT, "api_secret": TOKEN, "rest_url": fake.url, "stream_url": fake.url}
 
 
 @contextlib.asynccontextmanager
@@ -100,17 +116,8 @@ async def test_any_venue_of_ccxt_is_traded_at(make_desk: MakeDesk, tmp_path: Pat
 
 
 async def test_coinbase_is_traded_at(make_desk: MakeDesk) -> None:
-    key = ed25519.Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    async with FakeCoinbase(key.public_key()).running() as fake, alive(fake.pulse()):
-        desk = make_desk(
-            PRODUCT,
-            venue="coinbase",
-            api_key=fake.key_name,
-            api_secret=pem,
-            rest_url=f"http://127.0.0.1:{fake.port}",
-            stream_url=f"ws://127.0.0.1:{fake.port}",
-        )
+    async with FakeCoinbase(KEY.public_key()).running() as fake, alive(fake.pulse()):
+        desk = make_desk(PRODUCT, venue="coinbase", **of_coinbase(fake))
         await ready(desk, PRODUCT)
         assert len(Script.warmed) == 1000
         lot = 100_000_000
@@ -140,15 +147,7 @@ async def test_coinbase_is_traded_at(make_desk: MakeDesk) -> None:
 
 async def test_oanda_is_traded_at_and_its_margin_account_agrees_with_books_of_spot(make_desk: MakeDesk) -> None:
     async with FakeOanda().running() as fake, alive(fake.pulse()):
-        desk = make_desk(
-            EUR,
-            interval_ns=5_000_000_000,
-            venue="oanda",
-            api_key=ACCOUNT,
-            api_secret=TOKEN,
-            rest_url=fake.url,
-            stream_url=fake.url,
-        )
+        desk = make_desk(EUR, interval_ns=5_000_000_000, venue="oanda", **of_oanda(fake))
         await ready(desk, EUR)
         assert len(Script.warmed) == 1000
         Script.want(EUR, Side.BUY, 100)
@@ -178,4 +177,30 @@ async def test_oanda_is_traded_at_and_its_margin_account_agrees_with_books_of_sp
         # 113 units at a profit of 0.00017 and more each make more decimals than the account has.
         assert from_atoms(desk.books.fees_paid["USD"]) != Decimal("0.15")
     assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
+    assert_nothing_twice(desk)
+
+
+async def test_two_exchanges_are_traded_at_by_one_account(make_desk: MakeDesk) -> None:
+    """One at home and one beside it, each with its own cash, its own way of filling, and its own financing."""
+    async with (
+        FakeCoinbase(KEY.public_key()).running() as coinbase,
+        FakeOanda().running() as oanda,
+        alive(coinbase.pulse()),
+        alive(oanda.pulse()),
+    ):
+        beside = VenueAccess(name="fx", code="oanda", url=None, symbols=(EUR,), **of_oanda(oanda))
+        desk = make_desk(PRODUCT, venue="coinbase", others=(beside,), **of_coinbase(coinbase))
+        follow_script(desk, [PRODUCT, FX], MINUTE_NS)
+        await ready(desk, PRODUCT)
+        await trading(desk, FX)
+        Script.want(PRODUCT, Side.BUY, 10**7)
+        Script.want(FX, Side.BUY, 20)
+        await within(10, lambda: desk.books.fills == 2)
+        oanda.finance("-0.0100")
+        await within(10, lambda: desk.books.funding < 0 and desk.loop.reconciled)
+        await desk.stop()
+        ours = {asset: from_atoms(total) for asset, total in desk.books.balances().items()}
+        spot = oanda.balance - 20 * Decimal("1.10000")
+        assert ours == {**coinbase.totals(), "EUR@fx": 20, "USD@fx": spot}
+    assert {record for record, _ in desk.books.trades} == {PRODUCT, FX, f"{FX} funding"}
     assert_nothing_twice(desk)
