@@ -17,6 +17,8 @@ from apps.policies.models import ApprovalRule, LimitOverride, RiskLimits
 DEFAULT_PEOPLE: Final[dict[tuple[str, str], int]] = {
     ("trading.resume", "paper"): 1,
     ("trading.resume", "live"): 2,
+    ("trading.adopt_balance", "paper"): 1,
+    ("trading.adopt_balance", "live"): 2,
 }
 """Holds where no row says otherwise; an action that is not listed needs two people."""
 

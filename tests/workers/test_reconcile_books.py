@@ -330,6 +330,21 @@ async def test_trades_of_other_people_and_missing_money_are_breaks_with_both_val
     assert done.breaks == ("USDT: 100000.00000000 here, 99999.99999999 at the venue",)
 
 
+async def test_a_balance_is_adopted_only_where_people_decided_on_exactly_this_difference() -> None:
+    scene = Scene()
+    ours = scene.venue.holdings["USDT"]
+    scene.venue.holdings["USDT"] = theirs = ours - 950_000_000
+    approved = {"USDT": (ours, theirs + 1), "BTC": (5, 5)}
+    scene.reconciler._adoptable = lambda: approved
+    assert not (await scene.run()).ok
+    assert not any(type(event) is BalanceAdopted for event in scene.events)
+    approved["USDT"] = (ours, theirs)
+    assert (await scene.run()).ok
+    assert scene.books.balances("")["USDT"] == theirs
+    assert (await scene.run()).ok
+    assert [event.total for event in scene.events if type(event) is BalanceAdopted] == [theirs]
+
+
 async def test_an_order_that_ended_here_and_is_open_there_counts_again() -> None:
     scene = Scene()
     scene.intend()

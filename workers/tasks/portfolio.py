@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core.context import service_context
+from apps.trading.services.adoptions import look_after_adoptions
 from apps.trading.services.executions import look_after_executions
 from apps.trading.services.rebalance_schedules import follow_schedules
 from apps.trading.services.rebalances import look_after_rebalances
@@ -19,6 +20,7 @@ def rebalance(run_id: str) -> str:
 
 @shared_task(name="gekko.portfolio.look_after", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
 def look_after() -> int:
-    """Bring approved rebalances forward, ask for what schedules make due, and see to it that every run ends."""
+    """Bring approved rebalances and adoptions forward, ask for what schedules make due, see that every run ends."""
     ctx = service_context("portfolio")
+    look_after_adoptions(ctx)
     return look_after_executions(ctx) + follow_schedules(ctx) + look_after_rebalances(ctx)

@@ -23,6 +23,7 @@ ACTIONS: Final = frozenset(
         "trading.order",
         "trading.flatten",
         "trading.rebalance",
+        "trading.adopt_balance",
         "deployments.start",
         "policies.publish",
         "policies.override",

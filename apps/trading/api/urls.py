@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
 from apps.trading.api import (
+    adoptions,
     backtest_views,
     flatten,
     ledger_views,
@@ -29,6 +30,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("trading/fills/", views.FillView.as_view(), name="trading-fills"),
     path("trading/instruments/", views.InstrumentView.as_view(), name="trading-instruments"),
     path("trading/reconciliations/", views.ReconciliationView.as_view(), name="trading-reconciliations"),
+    path("trading/balance-breaks/", adoptions.BalanceBreakView.as_view(), name="trading-balance-breaks"),
+    path("trading/balance-adoptions/", adoptions.BalanceAdoptionView.as_view(), name="trading-balance-adoptions"),
+    path(
+        "trading/balance-adoptions/<uuid:adoption_id>/approve/",
+        adoptions.ApproveAdoptionView.as_view(),
+        name="trading-balance-adoption-approve",
+    ),
     path("trading/control/", views.ControlView.as_view(), name="trading-control"),
     path("trading/halts/", views.HaltView.as_view(), name="trading-halts"),
     path("trading/resume/", views.ResumeView.as_view(), name="trading-resume"),

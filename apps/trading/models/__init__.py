@@ -1,5 +1,6 @@
 """Trading records: what is traded, what was ordered, what it made of the books, and who may trade."""
 
+from apps.trading.models.adoptions import BalanceAdoption
 from apps.trading.models.backtests import Backtest
 from apps.trading.models.books import Balance, EquityPoint, Position
 from apps.trading.models.control import Halt, ResumeRequest, TradingControl
@@ -24,6 +25,7 @@ __all__ = [
     "AttributionCell",
     "Backtest",
     "Balance",
+    "BalanceAdoption",
     "CancelOrder",
     "EquityPoint",
     "ExecutionState",

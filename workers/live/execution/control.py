@@ -45,6 +45,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     """Orders of the last minutes to cancel a part."""
     overrides: Sequence[Mapping[str, Any]] = ()
     """Approved overrides of limits, each with its digest and signature."""
+    adoptions: Sequence[Mapping[str, Any]] = ()
+    """Balances of the venue to take for ours where they differ exactly so: ``asset``, ``ours``, ``theirs`` in atoms."""
     looked: int = msgspec.field(default_factory=time.monotonic_ns)
     """When the look began, monotonic ns: what was applied after that may be newer than what it saw."""
 
@@ -138,6 +140,7 @@ class Control:
         if desired.looked < self._looked:
             return
         self._looked = desired.looked
+        self._loop.adoptable = {str(one["asset"]): (int(one["ours"]), int(one["theirs"])) for one in desired.adoptions}
         problems: list[str] = []
         for take in (self._take_state, self._take_scopes, self._take_published, self._take_overrides):
             try:

@@ -16,6 +16,7 @@ from apps.core.errors import NotFound
 from apps.deployments.selectors import desired_runs
 from apps.policies.selectors import active_limits, active_overrides
 from apps.trading.selectors import desired_control
+from apps.trading.selectors_adoptions import desired_adoptions
 from apps.trading.selectors_parents import desired_parents
 from apps.trading.selectors_scopes import desired_cancels, desired_scopes
 from workers.live.execution.control import Desired
@@ -42,6 +43,7 @@ def read(venue: str) -> Desired:
         limits=active_limits(),
         runs=desired_runs(venue),
         parents=desired_parents(venue),
+        adoptions=desired_adoptions(venue, now=now),
     )
 
 

@@ -72,6 +72,8 @@ class TradingLoop:
         self.ready = asyncio.Event()
         self.last_tick = 0.0
         self.phase = "starting"
+        self.adoptable: Mapping[str, tuple[int, int]] = {}
+        """Differences of balances that people decided to adopt: (ours, theirs) in atoms by asset."""
         self.forecast_asked = 0
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts

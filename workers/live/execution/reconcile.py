@@ -8,7 +8,7 @@ agree to the last atom; what differs is listed with both values and nothing is t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from workers.adapters.binance.reports import fill_of
@@ -58,10 +58,12 @@ class Reconciler:
         clock: Callable[[], int],
         settle_after_ns: int,
         since_ns: int,
+        adoptable: Callable[[], Mapping[str, tuple[int, int]]] = dict,
     ) -> None:
         """``settle_after_ns``: age at which an order that the venue does not know can no longer arrive.
 
-        ``since_ns``: our books began then (0: never); earlier trades of the account are not ours.
+        ``since_ns``: our books began then (0: never); earlier trades of the account are not ours. ``adoptable`` are
+        the differences that people decided on: (ours, theirs) in atoms by asset.
         """
         self._venue = venue
         self._books = books
@@ -69,6 +71,7 @@ class Reconciler:
         self._in_flight = in_flight
         self._clock = clock
         self._settle_after_ns = settle_after_ns
+        self._adoptable = adoptable
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
         self._newest: dict[str, int] = {}
@@ -221,6 +224,9 @@ class Reconciler:
                 breaks += await self.adopt_fills(symbol, everything=attempt >= ATTEMPTS - 2)
             ours = self._books.balances()
             theirs = await self._venue.balances()
+            if last and self._books.balances() == ours:
+                self._adopt(ours, theirs)
+                ours = self._books.balances()
             differences = _differences(ours, theirs)
             if not differences and not breaks:
                 self._remember()
@@ -230,6 +236,12 @@ class Reconciler:
             breaks += differences
             await asyncio.sleep(PAUSE_S)
         return breaks
+
+    def _adopt(self, ours: dict[str, int], theirs: dict[str, int]) -> None:
+        """Take the venue's balance where a person decided so for exactly what differs after all trades were read."""
+        for asset, wanted in sorted(self._adoptable().items()):
+            if wanted == (ours.get(asset, 0), theirs.get(asset, 0)) and wanted[0] != wanted[1]:
+                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=wanted[1]))
 
     def _remember(self) -> None:
         """Balances agree, so no trade up to the newest that the venue told can be missing."""

@@ -40,6 +40,7 @@ class Host(Protocol):
     config: LoopConfig
     kernel: Kernel
     gateway: Gateway
+    adoptable: Mapping[str, tuple[int, int]]
 
     def report(self, event: JournalEvent) -> None: ...
     def on_market(self, event: MarketEvent, now: int, cause: Cause) -> None: ...
@@ -158,6 +159,7 @@ class VenueSession:
             clock=time.time_ns,
             settle_after_ns=host.kernel.config.send_within_ns + slack_ns,
             since_ns=since_ns,
+            adoptable=lambda: host.adoptable,
         )
         return Caretaker(books=self.books, gateway=host.gateway, reconciler=reconciler, host=self, config=host.config)
 
