@@ -55,18 +55,19 @@ function sum(summed) {
   ]);
   return facts([
     ["Decisions", String(summed.decisions)],
-    [saved !== null && saved < 0 ? "Cost more than the home book alone" : "Saved against the home book alone", saved === null ? null : `${number(Math.abs(saved), 2, 4)} (${number(Math.abs(Number(summed.saving_bps)), 2)} bp)`],
+    [saved !== null && saved < 0 ? "Cost more than the home book alone" : "Saved against the home book alone", saved === null ? null : `${number(Math.abs(saved), 2, 4)} (${number(Math.abs(Number(summed.saving_bps)), 2)} bps)`],
     ["Pings of dark venues", summed.pings ? `${summed.ping_hits} of ${summed.pings} met somebody` : null],
     ...parts,
   ]);
 }
 
 function decision(row) {
-  const saved = row.saving === null ? "" : ` Saved ${number(row.saving, 2, 4)} against the home book alone.`;
+  const less = Number(row.saving);
+  const against = less < 0 ? `Cost ${number(-less, 2, 4)} more than the home book alone.` : `Saved ${number(less, 2, 4)} against the home book alone.`;
   return el(
     "li",
     {},
-    el("p", {}, el("strong", {}, `${row.number}. ${timeOfDay(row.at)}`), ` ${row.text}${saved}`),
+    el("p", {}, el("strong", {}, `${row.number}. ${timeOfDay(row.at)}`), ` ${row.text} ${row.saving === null ? "" : against}`),
     el("ul", {}, row.legs.map(leg)),
   );
 }
