@@ -46,6 +46,7 @@ TIMESTAMP_AHEAD = (-1021, "Timestamp for this request was 1000ms ahead of the se
 NO_SUCH_ORDER = (-2013, "Order does not exist.")
 CANCEL_UNKNOWN = (-2011, "Unknown order sent.")
 NO_LISTEN_KEY = (-1125, "This listenKey does not exist.")
+OUTAGE = (-1016, "This service is no longer available.")
 INJECTED_REJECT = (-2010, "Order rejected by the fault port.")
 INJECTED_FAILURE = (-1000, "An unknown error occurred while processing the request.")
 
@@ -59,6 +60,9 @@ _REFUSALS = {
     Refusal.WOULD_TAKE: (-2010, "Order would immediately match and take."),
     Refusal.DUPLICATE_CLIENT_ID: (-2010, "Duplicate order sent."),
     Refusal.UNKNOWN_ORDER: CANCEL_UNKNOWN,
+    Refusal.ORDER_TYPE: (-1116, "Invalid orderType."),
+    Refusal.TIME_IN_FORCE: (-1115, "Invalid timeInForce."),
+    Refusal.MIN_QUANTITY: (-1106, "Parameter 'minQty' sent when not required."),
 }
 
 

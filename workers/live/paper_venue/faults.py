@@ -20,6 +20,8 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     spike_frames: int = 0
     """Tickers and trades that come ``spike_bps`` off."""
     spike_bps: int = 0
+    outage_ms: int = 0
+    """Every request is refused for so long, and websockets are cut and not let in; the market goes on meanwhile."""
 
     def spend(self, name: str) -> bool:
         """Use one of a budget up; False when there is none."""

@@ -219,7 +219,7 @@ class Market:
             "A": frame.ask_qty,
         }
 
-    def _depth(self, listing: Listing, frame: DepthFrame, now: int) -> None:
+    def _match_depth(self, listing: Listing, frame: DepthFrame, now: int) -> None:
         listing.change(frame)
         grid = listing.grid
         event = BookDelta(
@@ -232,6 +232,9 @@ class Market:
             asks=grid.levels(frame.asks),
         )
         self._report(self.engine.on_delta(event))
+
+    def _depth(self, listing: Listing, frame: DepthFrame, now: int) -> None:
+        self._match_depth(listing, frame, now)
         for stream in (f"{listing.stream}@depth@100ms", f"{listing.stream}@depth"):
             if self.hub.wants(stream):
                 self.hub.publish(stream, encode(self._depth_update(frame, now)))

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from workers.engine.execution.matching_hidden import Draw
 from workers.engine.instruments import Instrument
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -41,13 +42,29 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How far all of its prices are above the home venue's; below for negative ones."""
     widen_ticks: int = 0
     """How much lower its bids, and how much higher its offers are."""
+    dark: bool = False
+    """Shows nothing, and crosses at the middle of the home venue's book."""
+    hidden_pct: int = 0
+    """In how many of a hundred slots each side of a dark venue has anything."""
+    hidden_most: int = 0
+    """Most that it has then, in whole units of the quote asset; every amount up to it is equally likely."""
+    hidden_slot_s: float = 2.0
+    """Length of a slot in seconds of the market's time."""
 
     def instruments(self, listed: Iterable[Instrument]) -> tuple[Instrument, ...]:
-        """What the home venue lists, as it is listed here."""
+        """What the home venue lists, as it is listed here: with half the tick at a dark venue."""
+        fees = {"maker_fee": self.maker_fee, "taker_fee": self.taker_fee}
         return tuple(
-            msgspec.structs.replace(i, venue=self.name, maker_fee=self.maker_fee, taker_fee=self.taker_fee)
+            msgspec.structs.replace(i, venue=self.name, tick=i.tick / 2 if self.dark else i.tick, **fees)
             for i in listed
         )
+
+    def draw(self, seed: int) -> Draw | None:
+        """How a dark venue's hidden liquidity is drawn; None for one that shows its book."""
+        if not self.dark:
+            return None
+        slot_ns = round(self.hidden_slot_s * 1e9)
+        return Draw(seed=seed, chance_pct=self.hidden_pct, most=self.hidden_most, slot_ns=slot_ns)
 
     def check(self) -> None:
         """Raise ProfileError for what cannot be played."""
@@ -61,6 +78,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "share_pct": (1, 1_000),
             "offset_ticks": (-1_000, 1_000),
             "widen_ticks": (0, 1_000),
+            "hidden_pct": (0, 100),
+            "hidden_most": (0, 10**9),
+            "hidden_slot_s": (0.001, 86_400),
         }
         if not _NAME.fullmatch(self.name):
             raise ProfileError(f"expected a venue's name in small letters, digits, - and _, was {self.name!r}")
@@ -68,6 +88,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             value = getattr(self, field)
             if not least <= value <= most:
                 raise ProfileError(f"expected {field} of {self.name} within {least}..{most}, was {value}")
+        shown = (self.share_pct, self.offset_ticks, self.widen_ticks) != (100, 0, 0)
+        hidden = (self.hidden_pct, self.hidden_most) != (0, 0)
+        if shown and self.dark:
+            raise ProfileError(f"{self.name} shows no book: leave share_pct, offset_ticks and widen_ticks out")
+        if hidden and not self.dark:
+            raise ProfileError(f"{self.name} hides nothing: hidden_pct and hidden_most are for a dark venue")
 
 
 PROFILES: Final = {
@@ -90,6 +116,14 @@ PROFILES: Final = {
             latency_median_ms=0.5,
             share_pct=35,
             offset_ticks=1,
+        ),
+        Profile(
+            name="dark",
+            maker_fee=Decimal("0.00005"),
+            taker_fee=Decimal("0.00005"),
+            dark=True,
+            hidden_pct=40,
+            hidden_most=40_000,
         ),
     )
 }

@@ -84,7 +84,7 @@ class Replayer:
             if offset > skip_ns and not waiting:
                 return chain([(offset, frame)], frames)
             waiting.discard(frame.symbol)
-            self._stage.show(frame, (start + self._wall(offset)) // _MS)
+            self._stage.show(frame, offset, (start + self._wall(offset)) // _MS)
             if count % _SHOWN_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return iter(())

@@ -109,6 +109,8 @@ async def dispatch(request: web.Request, routes: Routes) -> web.StreamResponse:
 
 
 async def _answer(venue: Venue, route: Route | None, request: web.Request) -> Any:
+    if venue.down:
+        raise VenueError(*errors.OUTAGE, status=503)
     if route is None:
         raise VenueError(-1000, f"Unknown path {request.method} {api_path(request.path)}", status=404)
     return await route.handler(venue, await _admit(venue, route, request))

@@ -117,6 +117,7 @@ def _new_order(venue: Venue, params: Params) -> NewOrder:
         lots=_on_grid(instrument, params, "quantity"),
         price=price,
         self_trade=_choice(params, "selfTradePreventionMode", SelfTrade, SelfTrade.EXPIRE_MAKER),
+        min_lots=_on_grid(instrument, params, "minQty") if params.get("minQty") else 0,
     )
 
 

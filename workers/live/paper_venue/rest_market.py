@@ -54,8 +54,10 @@ async def exchange_info(venue: Venue, params: Params) -> dict[str, Any]:
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": venue.order_count.limit},
         ],
         "exchangeFilters": [],
-        "symbols": [_symbol_info(listing.instrument, market.open) for listing in _chosen(venue, params)],
+        "symbols": [_symbol_info(venue, listing.instrument) for listing in _chosen(venue, params)],
         "gekko": {
+            "venue": venue.name,
+            "dark": venue.dark,
             "market": str(venue.kind),
             "label": venue.label,
             "barInterval": venue.bar_interval,
@@ -69,11 +71,11 @@ async def exchange_info(venue: Venue, params: Params) -> dict[str, Any]:
     }
 
 
-def _symbol_info(instrument: Instrument, is_open: bool) -> dict[str, Any]:
+def _symbol_info(venue: Venue, instrument: Instrument) -> dict[str, Any]:
     grid = Grid(instrument)
     return {
         "symbol": instrument.symbol,
-        "status": "TRADING" if is_open else "BREAK",
+        "status": "TRADING" if venue.market.open else "BREAK",
         "baseAsset": instrument.base,
         "baseAssetPrecision": 8,
         "quoteAsset": instrument.quote,
@@ -81,7 +83,7 @@ def _symbol_info(instrument: Instrument, is_open: bool) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "orderTypes": ["LIMIT"] if venue.dark else ["LIMIT", "LIMIT_MAKER", "MARKET"],
         "icebergAllowed": False,
         "ocoAllowed": False,
         "quoteOrderQtyMarketAllowed": False,

@@ -78,9 +78,7 @@ async def _fault(request: web.Request) -> web.Response:
         return web.json_response({"code": -1100, "msg": str(error)}, status=400)
     for name in Faults.__struct_fields__:
         setattr(venue.faults, name, getattr(faults, name))
-    if venue.faults.drop_websockets:
-        venue.faults.drop_websockets = False
-        venue.hub.drop_all()
+    venue.take_faults()
     return web.json_response(msgspec.to_builtins(venue.faults))
 
 

@@ -39,6 +39,8 @@ def is_socket(request: web.Request) -> bool:
 async def serve(request: web.Request) -> web.WebSocketResponse:
     """Run one websocket connection to its end."""
     venue = venue_of(request)
+    if venue.down:
+        raise web.HTTPServiceUnavailable
     socket = web.WebSocketResponse(heartbeat=30.0, compress=False, max_msg_size=64 * 1024)
     await socket.prepare(request)
     names, combined = _asked(request)

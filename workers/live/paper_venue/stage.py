@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from workers.engine.execution.matching_hidden import Draw
 from workers.engine.instruments import Instrument
 from workers.live.paper_venue.channel import Channel
 from workers.live.paper_venue.config import VenueConfig
@@ -19,7 +20,7 @@ class Stage:
     """The home venue and the others by name; what the market does reaches each through a channel of its own."""
 
     def __init__(self, config: VenueConfig, source: Played, clock: Callable[[], int]) -> None:
-        def venue(name: str, config: VenueConfig, listed: tuple[Instrument, ...]) -> Venue:
+        def venue(name: str, config: VenueConfig, listed: tuple[Instrument, ...], draw: Draw | None = None) -> Venue:
             return Venue(
                 config,
                 name=name,
@@ -27,6 +28,7 @@ class Stage:
                 label=source.label,
                 bar_interval=source.bar_interval,
                 instruments=listed,
+                draw=draw,
                 clock=clock,
             )
 
@@ -34,11 +36,13 @@ class Stage:
         self.clock = clock
         self.home = venue(HOME, config, source.instruments)
         self.others: dict[str, Venue] = {}
-        self._channels = [Channel(self.home)]
+        self._channels = [Channel(self.home, self.home.desk.grids)]
         for profile in config.venues:
-            other = venue(profile.name, config.of(profile), profile.instruments(source.instruments))
+            own = config.of(profile)
+            other = venue(profile.name, own, profile.instruments(source.instruments), profile.draw(own.seed))
             self.others[profile.name] = other
-            self._channels.append(Channel(other, Shader(source.instruments, profile)))
+            shading = None if profile.dark else Shader(source.instruments, profile)
+            self._channels.append(Channel(other, self.home.desk.grids, shading))
 
     def __iter__(self) -> Iterator[Venue]:
         yield self.home
@@ -58,10 +62,10 @@ class Stage:
             venue.market.number = number
             venue.market.begin(venue.next_session(), opened_ms, closes_ms)
 
-    def show(self, frame: Frame, at_ms: int) -> None:
-        """See ``Market.show``."""
+    def show(self, frame: Frame, moment: int, at_ms: int) -> None:
+        """See ``Channel.show``."""
         for channel in self._channels:
-            channel.show(frame, at_ms)
+            channel.show(frame, moment, at_ms)
 
     def start_trading(self, now: int, closes_ms: int) -> None:
         """Open every venue until ``closes_ms``."""

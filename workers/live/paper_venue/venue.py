@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from workers.engine.execution.matching import MatchingEngine
+from workers.engine.execution.matching_hidden import Draw, HiddenLiquidity
 from workers.engine.execution.matching_latency import LatencyModel
+from workers.engine.execution.matching_midpoint import MidpointEngine
 from workers.engine.instruments import Instrument, atoms
 from workers.live.paper_venue.config import MarketKind, VenueConfig
+from workers.live.paper_venue.dark import DarkMarket
 from workers.live.paper_venue.desk import LISTEN_KEY_MS, Desk, recover
 from workers.live.paper_venue.faults import Faults
 from workers.live.paper_venue.hub import Hub
@@ -30,9 +33,12 @@ class Venue:
         label: str,
         bar_interval: str,
         instruments: Iterable[Instrument],
+        draw: Draw | None = None,
         clock: Callable[[], int],
     ) -> None:
+        """A ``draw`` makes it a dark venue."""
         self.config = config
+        self.dark = draw is not None
         self.name = name
         self.kind = kind
         self.label = label
@@ -52,20 +58,32 @@ class Venue:
         )
         self.journal = Journal(config.state_dir / "venue.jsonl")
         self.lag_ns = 0
+        self._down_until = 0
         self.requests: dict[tuple[str, int], int] = {}
         books = recover(self.journal.entries())
         genesis = self._genesis(books.balances)
         balances = books.balances | genesis
         next_trade = max((t.trade_id for t in books.trades), default=0) + 1
-        self.engine = MatchingEngine(self.instruments, balances, next_trade_id=next_trade)
+        self.engine = self._engine(draw, balances, next_trade)
         self.desk = Desk(
             self.engine, self.instruments, journal=self.journal, hub=self.hub, faults=self.faults, clock=clock
         )
         self.desk.restore(books, clock())
-        self.market = Market(self.engine, self.instruments, hub=self.hub, on_reports=self.desk.book)
+        self.market = self._market()
         self.sessions = books.session
         if genesis:
             self.journal.append(Entry(ts=clock(), genesis=genesis))
+
+    def _engine(self, draw: Draw | None, balances: Mapping[str, int], next_trade: int) -> MatchingEngine:
+        if draw is None:
+            return MatchingEngine(self.instruments, balances, next_trade_id=next_trade)
+        hidden = HiddenLiquidity(draw)
+        return MidpointEngine(self.instruments, balances, hidden=hidden, next_trade_id=next_trade)
+
+    def _market(self) -> Market:
+        if isinstance(self.engine, MidpointEngine):
+            return DarkMarket(self.engine, self.instruments, hub=self.hub, on_reports=self.desk.book)
+        return Market(self.engine, self.instruments, hub=self.hub, on_reports=self.desk.book)
 
     def _genesis(self, known: dict[str, int]) -> dict[str, int]:
         """Start balances of assets that the account has never held."""
@@ -77,6 +95,21 @@ class Venue:
     def now_ms(self) -> int:
         """The venue's clock in ms."""
         return self.clock() // 1_000_000
+
+    @property
+    def down(self) -> bool:
+        """Fault: True while every request is refused."""
+        return self._down_until > 0 and self.clock() < self._down_until
+
+    def take_faults(self) -> None:
+        """Do what the faults ask for at once: an outage begins, websockets are cut."""
+        faults = self.faults
+        if faults.outage_ms:
+            self._down_until, faults.outage_ms = self.clock() + faults.outage_ms * 1_000_000, 0
+            faults.drop_websockets = True
+        if faults.drop_websockets:
+            faults.drop_websockets = False
+            self.hub.drop_all()
 
     def next_session(self) -> int:
         """Number of a new session, logged so that it rises over restarts."""

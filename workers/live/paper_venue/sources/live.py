@@ -95,7 +95,7 @@ class LiveRelay:
             stage.begin(now_ms, now_ms + _YEAR_MS, 0)
             for book in books.result():
                 self._ids[book.symbol] = book.last_id
-                stage.show(book, now_ms)
+                stage.show(book, stage.clock(), now_ms)
             stage.start_trading(stage.clock(), now_ms + _YEAR_MS)
             for body in early:
                 self._relay(body)
