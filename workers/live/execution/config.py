@@ -62,6 +62,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """An order that was sent and of which nothing was heard for so long is asked about."""
     venue_clock_slack_s: float = 1.0
     """How far the venue's clock may be wrong about a send deadline before an unknown order counts as not there."""
+    undated_slack_s: float = 15.0
+    """The same at a venue that takes no deadline: nothing there refuses a request that is late on its way."""
     drain_s: float = 5.0
     """How long a stopping worker waits for answers to orders on the wire."""
 
