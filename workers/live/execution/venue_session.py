@@ -16,6 +16,7 @@ from workers.adapters.venue import VenueError
 from workers.engine.events import Bar, FeedStatus, JournalEvent, MarketEvent, OrderFilled
 from workers.engine.instruments import Instrument
 from workers.engine.kernel import Kernel
+from workers.engine.market.venues import Feature
 from workers.live.execution.caretaker import Caretaker
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import AccountHooks, AccountStream, Dialect
@@ -150,7 +151,8 @@ class VenueSession:
 
     def _make_caretaker(self, since_ns: int) -> Caretaker:
         host = self._host
-        slack_ns = int(host.config.venue_clock_slack_s * SECOND_NS)
+        dated = self.orders.rules.supports(Feature.REQUEST_DEADLINE)
+        slack_ns = int((host.config.venue_clock_slack_s if dated else host.config.undated_slack_s) * SECOND_NS)
         reconciler = Reconciler(
             venue=self.orders,
             books=self.books,
