@@ -24,6 +24,7 @@ from apps.core.context import Context, service_context
 from apps.core.errors import Invalid, NotFound, PermissionRefused, StaleVersion, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.deployments import models, selectors, services
+from apps.deployments.services import checks
 from apps.deployments.services.runs import RunActive
 from apps.fleet import services as fleet
 from apps.policies import services as policies
@@ -77,8 +78,8 @@ def venue_port(settings: Any) -> Iterator[HTTPServer]:
         thread.join()
 
 
-def beat(url: str, name: str) -> None:
-    value = {"name": name, "pid": 1, "ts": CLOCK.now().timestamp(), "detail": {}}
+def beat(url: str, name: str, **detail: Any) -> None:
+    value = {"name": name, "pid": 1, "ts": CLOCK.now().timestamp(), "detail": detail}
     with redis.Redis.from_url(url) as client:
         client.hset(heartbeats.KEY, name, json.dumps(value))
 
@@ -166,6 +167,20 @@ def test_a_run_goes_from_validation_to_healthy_to_stopped(
     assert [name.rsplit(".", 1)[1] for name in audited] == [
         "requested", "validating", "starting", "running", "healthy", "stopping", "stopped",
     ]  # fmt: skip
+
+
+def test_an_exchange_is_reachable_when_the_worker_that_speaks_to_it_says_so(
+    desk: None, valkey_url: str, settings: Any
+) -> None:
+    run = started()
+    settings.GEKKO_MODE = "live"
+    for connected, outcome in ((False, "waiting"), (True, "passed")):
+        beat(valkey_url, "execution", phase="trading", connected=connected)
+        found = checks.perform("venue_reachable", run, CLOCK.now())
+        assert (found.outcome, found.evidence["phase"]) == (outcome, "trading")
+    with redis.Redis.from_url(valkey_url) as client:
+        client.hdel(heartbeats.KEY, "execution")
+    assert checks.perform("venue_reachable", run, CLOCK.now()).detail.endswith("shows no heartbeat")
 
 
 def test_what_is_missing_is_waited_for_and_then_failed(desk: None, valkey_url: str) -> None:

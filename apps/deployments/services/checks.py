@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import httpx
 from django.conf import settings
@@ -65,14 +66,27 @@ def _model_ready(run: Run, now: datetime) -> CheckResult:  # noqa: ARG001 - all 
     return _passed(f"warm on {', '.join(loads)}", digest=digest, devices=loads)
 
 
-def _venue_reachable(run: Run, now: datetime) -> CheckResult:  # noqa: ARG001 - all checks share one signature
-    """Any answer at all proves that the venue listens; whether it likes our keys, the execution worker finds out."""
+def _venue_reachable(run: Run, now: datetime) -> CheckResult:
+    """Any answer of a paper venue proves that it listens. An exchange is the execution worker's alone to speak to."""
+    if settings.GEKKO_MODE == "live":
+        return _venue_met(run, now)
     url = str(settings.GEKKO_VENUE_URL)
     try:
         answer = httpx.get(f"{url}/api.binance.us/api/v3/ping", timeout=VENUE_TIMEOUT_S)
     except httpx.HTTPError as error:
         return _waiting(f"{run.venue_id} does not answer at {url}: {error}", url=url)
     return _passed(f"{run.venue_id} answers at {url}", url=url, status=answer.status_code)
+
+
+def _venue_met(run: Run, now: datetime) -> CheckResult:
+    """What the execution worker says of its connection to the venue."""
+    detail = _worker(now)
+    if detail is None:
+        return _waiting("the execution worker, which speaks to the venue, shows no heartbeat")
+    phase, connected = str(detail.get("phase", "")), bool(detail.get("connected"))
+    if not connected:
+        return _waiting(f"the execution worker has no connection to {run.venue_id} yet", phase=phase)
+    return _passed(f"the execution worker is connected to {run.venue_id}", phase=phase)
 
 
 def _worker_alive(run: Run, now: datetime) -> CheckResult:  # noqa: ARG001 - all checks share one signature
@@ -83,11 +97,16 @@ def _worker_alive(run: Run, now: datetime) -> CheckResult:  # noqa: ARG001 - all
 
 def worker_alive(now: datetime) -> bool:
     """Whether the execution worker showed a heartbeat just now; False when nobody can be asked."""
+    return _worker(now) is not None
+
+
+def _worker(now: datetime) -> dict[str, Any] | None:
+    """What the execution worker said of itself just now; None when it did not, or nobody can be asked."""
     try:
         beat = heartbeats.read().get("execution")
     except Unavailable:
-        return False
-    return beat is not None and beat.fresh(now)
+        return None
+    return beat.detail if beat is not None and beat.fresh(now) else None
 
 
 _CHECKS: dict[str, Callable[[Run, datetime], CheckResult]] = {
