@@ -21,8 +21,8 @@ def in_use() -> Element:
 def scopes() -> Element:
     columns = [
         Column("Scope"),
-        Column("Limit"),
-        Column("Held now", number=True),
+        Column("Limit", priority=2),
+        Column("Held now", number=True, priority=2),
         Column("At most", number=True),
         Column("In use"),
     ]
@@ -38,7 +38,7 @@ def scopes() -> Element:
 def overrides(view: PageView) -> Element:
     columns = [
         Column("Scope"),
-        Column("Limit"),
+        Column("Limit", priority=2),
         Column("Up to", number=True),
         Column("Ends", priority=2),
         Column("State"),
@@ -62,7 +62,7 @@ def versions(view: PageView) -> Element:
     columns = [
         Column("Version"),
         Column("State"),
-        Column("Note"),
+        Column("Note", priority=2),
         Column("Made by", priority=2),
         Column("Published", priority=3),
         Column("", number=True),

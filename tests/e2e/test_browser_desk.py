@@ -88,7 +88,7 @@ def test_limits_are_drafted_compared_published_and_exceeded_with_leave(
     expect(dialog.locator("#ask-amount-error")).to_contain_text("expected a whole number")
     dialog.get_by_label("Up to").fill("40")
     dialog.get_by_role("button", name="Ask", exact=True).click()
-    expect(asked.locator("#overrides")).to_contain_text("Waiting for another person")
+    expect(asked.locator("#overrides")).to_contain_text("another person decides within 59:")
     expect(asked.get_by_role("button", name="Approve")).to_have_count(0)
     assert asking.overflow() == []
 

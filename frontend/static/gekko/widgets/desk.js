@@ -70,7 +70,7 @@ function runCard(run, halted) {
       ["Release", `${run.release_number} · ${run.plan.release.slice(0, 10)}`],
       ["Model", (run.plan.model_digest || "").slice(0, 10)],
       ["Instruments", (run.plan.instruments || []).join(", ")],
-      ["Limits", `version ${run.plan.limits_version}`],
+      ["Limits at its start", `version ${run.plan.limits_version}`],
       ["Healthy since", run.healthy_at ? `${dateTime(run.healthy_at)} UTC` : ""],
     ]),
     run.actions.includes("stop") && may("deployments.stop") ? stopButton(run) : null,

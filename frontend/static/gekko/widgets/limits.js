@@ -131,7 +131,7 @@ function useOf(row) {
 
 export function mountLimitScopes(host) {
   const columns = [
-    (row) => ({ text: row.scope, cls: "strong" }),
+    (row) => ({ text: row.scope, sub: label(row.name), cls: "strong" }),
     (row) => ({ text: label(row.name), title: row.name }),
     (row) => (row.used === null ? DASH : number(Math.abs(row.used), 0, row.name.endsWith("notional") ? 2 : 8)),
     (row) => number(row.most, 0, 8),

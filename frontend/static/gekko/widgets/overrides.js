@@ -16,7 +16,7 @@ const SHOWN = 20;
 /** A request that nobody decides on ends after this. */
 const REQUEST_MS = 3_600_000;
 const TONES = { pending: "warning", approved: "passed", rejected: "neutral", revoked: "stopped", expired: "neutral" };
-const STATES = { pending: "Waiting for another person", approved: "Holds", rejected: "Refused", revoked: "Taken back", expired: "Ended" };
+const STATES = { pending: "Waiting", approved: "Holds", rejected: "Refused", revoked: "Taken back", expired: "Ended" };
 const EMPTY = { title: "No leave was asked for", text: "Every order keeps to the limits. Who may resume trading may ask for leave; another person approves it." };
 
 /** What a row is by now: its time may be over before its closing event comes. */
@@ -27,7 +27,7 @@ const deadline = (row) => (row.state === "pending" ? Math.min(ends(row), new Dat
 function left(row) {
   const state = stateOf(row);
   if (state === "approved") return `in ${countdown(ends(row) - serverNow())}`;
-  if (state === "pending") return `decide within ${countdown(deadline(row) - serverNow())}`;
+  if (state === "pending") return `another person decides within ${countdown(deadline(row) - serverNow())}`;
   return DASH;
 }
 
@@ -41,7 +41,7 @@ function countdown(ms) {
 export function mountOverrides(host) {
   const units = new Map(JSON.parse(host.dataset.codes).map(({ code, unit }) => [code, unit]));
   const columns = [
-    (row) => ({ text: row.scope, cls: "strong" }),
+    (row) => ({ text: row.scope, sub: [words(row.code), left(row)].filter((text) => text !== DASH).join(", "), cls: "strong wrap" }),
     (row) => ({ text: words(row.code), title: row.code, cls: "wrap" }),
     (row) => ({ text: number(row.amount, 0, 8), title: units.get(row.code) || "" }),
     (row) => ({ text: left(row), title: `${dateTime(row.until)} UTC` }),

@@ -32,7 +32,7 @@ export function choose(id) {
 export function mountRebalances(host) {
   const columns = [
     (run) => ({ text: `${since(run.requested_at, serverNow())} ago`, title: `${dateTime(run.requested_at)} UTC` }),
-    (run) => ({ text: words(run.method), sub: outcomeWords(run) }),
+    (run) => ({ text: words(run.method), sub: outcomeWords(run), cls: "wrap" }),
     (run) => ({ node: () => pill(...standing(run)), key: standing(run).join() }),
     (run) => (run.state === "done" ? String(made(run).length) : DASH),
     (run) => (run.cost === null ? DASH : `${number(run.cost)} ${quote(run)}`),
@@ -56,7 +56,7 @@ export function mountRebalance(host) {
     }
     const runs = found.runs.results;
     const run = runs.find((one) => one.id === asked("run")) || runs[0];
-    const mark = JSON.stringify([run?.id, run?.version, run?.execution, error, progressMark(run)]);
+    const mark = JSON.stringify([run && rival(run)?.number, run?.id, run?.version, run?.execution, error, progressMark(run)]);
     if (mark === shown) return;
     shown = mark;
     host.replaceChildren(...(run ? card(run, run === runs[0], error) : [message(EMPTY.title, EMPTY.text)]));
@@ -64,7 +64,7 @@ export function mountRebalance(host) {
   const again = () => reading.found && show(reading.found, reading.error);
   window.addEventListener(CHOSEN, again);
   knowInstruments().then(() => ((shown = ""), again()));
-  const ends = [reading.listen(show), listen("parents", again), listen("parent_progress", again), listen("orders", () => {})];
+  const ends = [reading.listen(show), listen("parents", again), listen("parent_progress", again), listen("deployments", again), listen("orders", () => {})];
   return () => {
     window.removeEventListener(CHOSEN, again);
     ends.forEach((end) => end());
@@ -86,11 +86,27 @@ function card(run, newest, error) {
     error ? el("p", { class: "bad" }, `${sentence(error)} What is shown may be old.`) : null,
     el("p", { class: ["refused", "failed"].includes(run.state) ? "bad" : "" }, outcomeWords(run)),
     run.outcome.conflict && run.execution ? el("p", { class: "bad" }, conflictWords(run.outcome.conflict)) : null,
+    against(run),
     run.outcome.targets ? weights(run) : null,
     run.execution ? legs(run) : made(run).length ? trades(run) : null,
     run.outcome.status ? proof(run) : null,
     actions(run),
   ].filter(Boolean);
+}
+
+/** A strategy that runs keeps to its own target: what is bought here it may sell again. */
+function rival(run) {
+  const symbols = new Set(made(run).map((trade) => trade.symbol));
+  const runs = [...topicState("deployments").rows.values()].filter((one) => one.plan && !["stopped", "failed"].includes(one.state));
+  return runs.find((one) => (one.plan.instruments || []).some((symbol) => symbols.has(symbol)));
+}
+
+const rivalWords = (other) => `Run ${other.number} (${other.plan.strategy}) trades the same instruments and keeps to its own target: it may trade against this. Stop it first to keep the new book.`;
+
+function against(run) {
+  const open = run.state === "done" && (!run.execution || OPEN_WORK.has(run.execution.state));
+  const other = open ? rival(run) : null;
+  return other ? el("p", { class: "warn" }, rivalWords(other)) : null;
 }
 
 function scrolled(title, heads, rows) {
@@ -190,7 +206,7 @@ function sign(run, proposal) {
   ask({
     title: `Send ${proposal.trades.length} ${proposal.trades.length === 1 ? "order" : "orders"}`,
     what: `${worked(proposal)}, sells first where buys need their cash; ${number(proposal.cost)} ${proposal.quote} of fees. The code is for exactly this, until ${timeOfDay(proposal.expires_at)} UTC.`,
-    detail: scrolled("Orders to send", [["Symbol"], ["Side"], ["Quantity", "num"], ["At worst", "num"]], proposal.trades.map(line)),
+    detail: el("div", { class: "stack" }, rival(run) ? el("p", { class: "warn" }, rivalWords(rival(run))) : null, scrolled("Orders to send", [["Symbol"], ["Side"], ["Quantity", "num"], ["At worst", "num"]], proposal.trades.map(line))),
     fields: [
       { name: "reason", label: "Reason, for the audit trail" },
       { name: "code", label: "Fresh authenticator code", kind: "code" },

@@ -88,7 +88,7 @@ function limitLine(report) {
     {},
     limit
       ? bar("Against the limit", `${money(report.var)} / ${money(limit)}`, Number(report.var) / Number(limit))
-      : el("p", { class: "hint" }, "No limit on value at risk is published; a risk officer sets max_var."),
+      : el("p", { class: "hint" }, "No limit on value at risk is published. A risk officer sets it under ", el("a", { href: "/limits/", class: "inner" }, "Limits"), "."),
     el("p", { class: late(report) ? "warn" : "hint" }, late(report) ? `This report is ${span(ageMs(report))} old.` : basis),
   );
 }
