@@ -18,6 +18,7 @@ class DrawnBook:
         self._levels = levels
         self._shown: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self._wanted: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self._tops: tuple[set[int], set[int]] = (set(), set())
         self._depth_id = 0
         self.bid = 0
         self.ask = 0
@@ -32,23 +33,34 @@ class DrawnBook:
 
     def book(self, update_id: int) -> BookFrame:
         """The whole book."""
-        self._shown, self._depth_id = self._wanted, update_id
+        self._show(update_id)
         bids, asks = (self._texts(side.items()) for side in self._wanted)
         return BookFrame(self._symbol, update_id, bids, asks)
 
     def depth(self, update_id: int) -> DepthFrame:
-        """What has changed since the last book or depth frame."""
-        bids, asks = (
-            self._texts({p: new.get(p, 0) for p in old.keys() | new.keys() if old.get(p) != new.get(p)}.items())
-            for old, new in zip(self._shown, self._wanted, strict=True)
-        )
-        frame = DepthFrame(self._symbol, self._depth_id + 1, update_id, bids, asks)
-        self._shown, self._depth_id = self._wanted, update_id
+        """What has changed since the last book or depth frame, be it for a moment that only a top frame told of."""
+        bids = self._changed(0, min(self._tops[0], default=self.bid), 1)
+        asks = self._changed(1, max(self._tops[1], default=self.ask), -1)
+        frame = DepthFrame(self._symbol, self._depth_id + 1, update_id, self._texts(bids), self._texts(asks))
+        self._show(update_id)
         return frame
+
+    def _changed(self, side: int, worst: int, sign: int) -> list[Level]:
+        """Levels of one side that differ, were best for a moment, or were gone while ``worst`` was the best."""
+        old, new, tops = self._shown[side], self._wanted[side], self._tops[side]
+        differ = {price for price in old.keys() | new.keys() if old.get(price) != new.get(price)}
+        came_back = {price for price in new if (price - worst) * sign > 0}
+        return [(price, new.get(price, 0)) for price in differ | tops | came_back]
+
+    def _show(self, update_id: int) -> None:
+        self._shown, self._depth_id = self._wanted, update_id
+        self._tops = (set(), set())
 
     def top(self, update_id: int) -> TopFrame:
         """Best bid and offer."""
         grid, (bids, asks) = self.grid, self._wanted
+        self._tops[0].add(self.bid)
+        self._tops[1].add(self.ask)
         bid, ask = (grid.price(self.bid), grid.quantity(bids[self.bid])), (grid.price(self.ask), asks[self.ask])
         return TopFrame(self._symbol, update_id, bid[0], bid[1], ask[0], grid.quantity(ask[1]))
 
