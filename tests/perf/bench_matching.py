@@ -27,8 +27,10 @@ from workers.engine.vocabulary import OrderType, Side, TimeInForce
 from workers.live.paper_venue.config import VenueConfig
 from workers.live.paper_venue.hub import Hub
 from workers.live.paper_venue.market import Market
+from workers.live.paper_venue.profiles import parse
 from workers.live.paper_venue.sources.recording import RecordingSource
 from workers.live.paper_venue.sources.synthetic import SyntheticSource
+from workers.live.paper_venue.stage import Stage
 from workers.live.paper_venue.wire import BookFrame, MarketSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,8 @@ def main() -> None:
     replay("market events through decoding, matching, candlesticks", synthetic())
     if RECORDINGS.exists():
         replay("the same from a raw recording", RecordingSource(RECORDINGS, VenueConfig()))
+    for venues in ("", "beta", "dark", "beta,dark"):
+        asyncio.run(together(venues))
     asyncio.run(processes())
 
 
@@ -128,6 +132,28 @@ def replay(what: str, source: MarketSource) -> None:
     row(f"engine: {what}", samples, time.perf_counter() - started)
 
 
+async def together(venues: str) -> None:
+    """Events through every venue of one process, without readers."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = VenueConfig(state_dir=Path(folder), venues=parse(venues))
+        recorded = RECORDINGS.exists()
+        source = RecordingSource(RECORDINGS, config) if recorded else synthetic()
+        stage, samples = Stage(config, source, time.time_ns), list[float]()
+        stage.begin(0, 0, 1)
+        frames = source.session(1, 0).frames
+        for at, frame in islice(frames, 2_000):
+            stage.show(frame, at, at // 1_000_000)
+        stage.start_trading(0, 0)
+        begun = time.perf_counter()
+        for at, frame in islice(frames, 30_000):
+            before = time.perf_counter()
+            stage.apply(frame, at, at)
+            samples.append((time.perf_counter() - before) * 1000)
+        kind = "recorded" if recorded else "synthetic"
+        row(f"stage: {kind} event at {','.join(['home', *stage.others])}", samples, time.perf_counter() - begun)
+        await stage.close()
+
+
 @asynccontextmanager
 async def process(**environment: str) -> AsyncIterator[tuple[Running, psutil.Process]]:
     with socket.socket() as probe:
@@ -180,6 +206,8 @@ async def processes() -> None:
     if RECORDINGS.exists():
         async with process(GEKKO_VENUE_MARKET="recording") as (venue, child):
             await stream("venue: recording at 1x, every stream read once", venue, child)
+        async with process(GEKKO_VENUE_MARKET="recording", GEKKO_PAPER_VENUES="beta,dark") as (venue, child):
+            await stream("the same with venues beta and dark beside it", venue, child)
     async with process(GEKKO_VENUE_MARKET="synthetic", GEKKO_VENUE_EVENTS_PER_SECOND="1000") as (venue, child):
         await stream("venue: synthetic at 1,000 events/s, every stream read once", venue, child)
 

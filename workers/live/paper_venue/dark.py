@@ -36,7 +36,7 @@ class DarkMarket(Market):
         self._tell_time()
         for symbol, listing in self._reference.items():
             self._snapshot(symbol, listing, now)
-        self._announce(now)
+        self.announce(now)
 
     def stop_trading(self, now: int) -> None:
         """Session break."""

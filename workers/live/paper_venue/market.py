@@ -107,7 +107,7 @@ class Market:
         self.open = True
         for symbol, listing in self.listings.items():
             self._snapshot(symbol, listing, now)
-        self._announce(now)
+        self.announce(now)
 
     def stop_trading(self, now: int) -> None:
         """Session break: resting orders expire, books are gone."""
@@ -115,7 +115,7 @@ class Market:
         for symbol, listing in self.listings.items():
             self._report(self.engine.close(symbol, now))
             listing.clear()
-        self._announce(now)
+        self.announce(now)
 
     def session_status(self, symbol: str, now: int) -> bytes:
         """The session's state as it goes over the wire."""
@@ -134,9 +134,10 @@ class Market:
     def move_close(self, closes_ms: int, now: int) -> None:
         """The session will end at another time."""
         self.closes_ms = closes_ms
-        self._announce(now)
+        self.announce(now)
 
-    def _announce(self, now: int) -> None:
+    def announce(self, now: int) -> None:
+        """Tell the session's state on every instrument's stream."""
         for symbol, listing in self.listings.items():
             self.hub.publish(f"{listing.stream}@sessionStatus", self.session_status(symbol, now))
 

@@ -1,4 +1,7 @@
-"""Publishes candlesticks by the clock: changes four times a second, and each bar once when it closes."""
+"""Publishes candlesticks by the clock: changes four times a second, and each bar once when it closes.
+
+A dark venue has none; it tells its session's state instead, so that a reader of silent streams knows that it lives.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from workers.live.paper_venue.rest_market import kline_event
 from workers.live.paper_venue.venue import Venue
 
 _PERIOD_S = 0.25
+_DARK_PERIOD_S = 5.0
 
 
 async def publish_klines(venue: Venue) -> None:
@@ -28,6 +32,15 @@ async def publish_klines(venue: Venue) -> None:
                     _publish(venue, listing, interval, stream, shown)
                 else:
                     shown.pop(stream, None)
+
+
+async def publish_status(venue: Venue) -> None:
+    """Run for ever, at a dark venue."""
+    while True:
+        await asyncio.sleep(_DARK_PERIOD_S)
+        venue.drop_stale_listen_keys()
+        if venue.market.open:
+            venue.market.announce(venue.clock())
 
 
 def _publish(venue: Venue, listing: Listing, interval: str, stream: str, shown: dict[str, int]) -> None:

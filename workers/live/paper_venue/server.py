@@ -24,7 +24,7 @@ from workers.live.paper_venue.faults import Faults
 from workers.live.paper_venue.heartbeat import beat
 from workers.live.paper_venue.journal import JournalError
 from workers.live.paper_venue.metrics import exposition
-from workers.live.paper_venue.publisher import publish_klines
+from workers.live.paper_venue.publisher import publish_klines, publish_status
 from workers.live.paper_venue.replay import Replayer
 from workers.live.paper_venue.rest import STAGE_KEY, venue_of
 from workers.live.paper_venue.sources.bars import BarsError
@@ -107,7 +107,7 @@ def application(config: VenueConfig) -> web.Application:
         # What was loaded stays for good: a collection that walks it would hold the replay up.
         gc.freeze()
         tasks = [asyncio.create_task(_play(stage, source))]
-        tasks += [asyncio.create_task(publish_klines(venue)) for venue in stage]
+        tasks += [asyncio.create_task((publish_status if v.dark else publish_klines)(v)) for v in stage]
         if config.redis_url:
             tasks.append(asyncio.create_task(beat(stage, config.redis_url)))
         for task in tasks:
