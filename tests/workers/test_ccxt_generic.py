@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -125,13 +126,30 @@ async def test_ccxts_coinbase_drops_the_unified_name_and_passes_ours_on(param: s
     precision = {"amount": "0.00000001", "price": "0.01"}
     market = {"id": "BTC-USD", "symbol": "BTC/USD", "base": "BTC", "quote": "USD", "spot": True, "type": "spot"}
     made.set_markets([made.safe_market_structure({**market, "precision": precision})])
-    token = _guarded.set("mine-1")
+    token = _guarded.set(("mine-1", lambda: True))
     try:
         with pytest.raises(error):
             await made.create_order("BTC/USD", "limit", "buy", "0.5", "100.00", {param: "mine-1"})
     finally:
         _guarded.reset(token)
         await made.close()
+
+
+async def test_an_order_that_waits_for_its_turn_too_long_is_not_sent(tmp_path: Path) -> None:
+    left = Left()
+    async with connected(tmp_path) as (paper, venue):
+        before = len((await paper.truth())["orders"])
+        venue._api.rateLimit = 400
+        venue._api.init_throttler()
+        deadline = time.time_ns() + 100_000_000
+        waiting = [asyncio.create_task(venue.quote(BTC)) for _ in range(3)]
+        await asyncio.sleep(0)
+        (event,) = await venue.submit(intent("slow", BTC, lots=1_000, price=3_000_000), deadline, left)
+        assert isinstance(event, OrderNotSent)
+        assert "deadline" in event.detail
+        assert len((await paper.truth())["orders"]) == before
+        await asyncio.gather(*waiting)
+    assert left == []
 
 
 def test_every_error_has_one_outcome() -> None:

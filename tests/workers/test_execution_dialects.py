@@ -25,7 +25,7 @@ EXCHANGES = (*STREAMED, "kraken")
 
 def at(name: str, **fields: Any) -> VenueAccess:
     """A venue with all parts of a key."""
-    given = {"name": name, "url": None, "api_key": "key", "api_secret": PEM, "api_password": "pass"}
+    given = {"name": name, "url": None, "api_key": "key", "api_secret": PEM, "api_password": "pass", "symbols": ("X",)}
     return VenueAccess(**{**given, **fields})
 
 
@@ -99,6 +99,7 @@ def test_features_of_a_venue_of_ccxt_are_what_ccxt_says() -> None:
         (at("coinbase", api_secret="no key"), "the secret cannot sign"),
         (at("oanda", api_secret=""), "personal access token"),
         (at("okx", api_password=""), "it lacks the credential password"),
+        (at("kraken", symbols=()), "name its instruments"),
         (at("nosuchvenue"), "expected a venue of ccxt, was 'nosuchvenue'"),
         (at("binanceus", rest_url="http://127.0.0.1:9", stream_url="ws://127.0.0.1:9"), "one address"),
     ],

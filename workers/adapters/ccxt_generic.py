@@ -75,8 +75,8 @@ TRADING: Final = (
 HISTORY: Final = "fetchOHLCV"
 TIMES: Final = {"IOC": Feature.IOC, "FOK": Feature.FOK, "PO": Feature.LIMIT_MAKER}
 
-_guarded: ContextVar[str] = ContextVar("guarded", default="")
-"""Client id that the next POST of this task must carry."""
+_guarded: ContextVar[tuple[str, Callable[[], bool]] | None] = ContextVar("guarded", default=None)
+"""Client id that the next POST of this task must carry, and whether it is still in time."""
 
 
 class PublicTrade(NamedTuple):
@@ -104,14 +104,18 @@ class ClientIdDropped(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no typ
     """The request that ccxt made does not carry our client id; it was not sent."""
 
 
+class TooLate(ccxt.NetworkError):  # type: ignore[misc]  # ccxt has no types
+    """The order waited for its turn until it must not be sent any more; it was not sent."""
+
+
 def meaning(error: Exception, retry_after_s: float) -> VenueError:
     """What an error of ccxt says about the request that raised it."""
     if isinstance(error, ccxt.OrderNotFound):
         return OrderNotFound(str(error))
     if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
         return VenueBusy(str(error), retry_after_s)
-    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-        return VenueUnreachable(f"no connection to the venue: {error.__cause__}")
+    if isinstance(error, TooLate) or isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return VenueUnreachable(f"nothing was sent to the venue: {error.__cause__ or error}")
     if isinstance(error, ccxt.DuplicateOrderId) or "duplicate" in str(error).lower():
         return VenueUnknown(f"the venue already has this client id ({error})")
     if isinstance(error, ccxt.ExchangeError) and type(error) is not ccxt.ExchangeError:
@@ -130,9 +134,12 @@ def exchange(code: str, settings: dict[str, Any]) -> Any:
             self, url: str, method: str = "GET", headers: dict[str, str] | None = None, body: str | None = None
         ) -> Any:
             """Look at an order request before it leaves."""
-            client_id = _guarded.get()
-            if client_id and method == "POST" and client_id not in url and client_id not in (body or ""):
-                raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
+            if (guarded := _guarded.get()) is not None and method == "POST":
+                client_id, in_time = guarded
+                if client_id not in url and client_id not in (body or ""):
+                    raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
+                if not in_time():
+                    raise TooLate("the send deadline passed while ccxt kept to the venue's pace")
             return await super().fetch(url, method, headers, body)
 
     made = Guarded({**settings, "number": str})
@@ -144,6 +151,8 @@ class Offer(NamedTuple):
     """What ccxt can do at a venue."""
 
     features: frozenset[Feature]
+    pace_s: float
+    """Seconds between two requests that ccxt keeps to."""
     lacking: tuple[str, ...]
     """What an account cannot be traded without and is not there, in words: methods of ccxt, or credentials."""
 
@@ -160,7 +169,8 @@ def offer(code: str, credentials: dict[str, str]) -> Offer:
     kinds = made.features or {}
     orders = ((kinds.get("spot") or kinds.get("default") or {}).get("createOrder")) or {}
     times = orders.get("timeInForce") or {}
-    return Offer(GENERIC.features | {mine for theirs, mine in TIMES.items() if times.get(theirs)}, tuple(missing))
+    features = GENERIC.features | {mine for theirs, mine in TIMES.items() if times.get(theirs)}
+    return Offer(features, float(made.rateLimit) / 1000.0, tuple(missing))
 
 
 class GenericVenue:
@@ -283,7 +293,7 @@ class GenericVenue:
         if deadline - now < MIN_LEFT_NS or time.monotonic() < self._quiet_until:
             return [OrderNotSent(ts=now, client_id=intent.client_id, detail="too late, or the venue asked for silence")]
         leaving.set((intent.client_id, on_left))
-        guard = _guarded.set(intent.client_id)
+        guard = _guarded.set((intent.client_id, lambda: self._clock() < deadline))
         try:
             answer = await self._ask("create_order", *self._order(intent))
             order_id = str(answer["id"])

@@ -89,6 +89,8 @@ class HttpVenue(ABC):
         content = None
         if body is not None:
             content, headers["Content-Type"] = msgspec.json.encode(body), "application/json"
+        # What is connected too late must not leave: until then there is no more time than the deadline gives.
+        begin_s = max((deadline - self._clock()) / SECOND_NS, 0.001) if deadline else self._timeout_s
         try:
             response = await self._http.request(
                 method,
@@ -96,6 +98,7 @@ class HttpVenue(ABC):
                 params=params,
                 content=content,
                 headers=headers,
+                timeout=httpx.Timeout(self._timeout_s, connect=begin_s, pool=begin_s),
                 extensions={"trace": _Leaving(left)} if left is not None else None,
             )
         except NEVER_LEFT as error:

@@ -124,8 +124,9 @@ class OandaVenue(HttpVenue):
             raise VenueRejected("UNREADABLE", f"instruments of {self.name}: {error}") from error
         return self.instruments
 
-    async def _send(self, intent: OrderIntended, deadline: int, left: Callable[[], None]) -> list[JournalEvent]:  # noqa: ARG002 - the venue has none
-        raw = await self._ask("POST", f"{self._base}/orders", body={"order": self._order_body(intent)}, left=left)
+    async def _send(self, intent: OrderIntended, deadline: int, left: Callable[[], None]) -> list[JournalEvent]:
+        body = {"order": self._order_body(intent)}
+        raw = await self._ask("POST", f"{self._base}/orders", body=body, deadline=deadline, left=left)
         answer, now = msgspec.json.decode(raw, type=Created), self._clock()
         events: list[JournalEvent] = [
             OrderAccepted(ts=now, client_id=intent.client_id, venue_order_id=answer.created.id)

@@ -38,6 +38,8 @@ POLL_AFTER_S: Final = 5.0
 """A stream that was away for so long is stood in for by polling."""
 ACCOUNT_EVERY_S: Final = 0.5
 MARKET_EVERY_S: Final = 1.0
+TURNS: Final = 4
+"""ccxt sends one request at a time, at the venue's pace: of four turns polling takes two at most, orders get theirs."""
 
 
 class VenueSetupError(ValueError):
@@ -50,6 +52,7 @@ class ExchangeDialect:
     def __init__(self, code: str, venue: Venue, where: Endpoints, access: Access = PUBLIC) -> None:
         """``code`` chooses feed and candles; ``access`` is for market data that is not public."""
         self.venue = venue
+        self._account_every_s = ACCOUNT_EVERY_S
         self._code = code
         self._where = where
         self._access = access
@@ -79,7 +82,7 @@ class ExchangeDialect:
             on_state=hooks.on_state,
             clock=time.time_ns,
             backoff=Backoff(random.Random()),  # noqa: S311  # jitter, not a secret
-            interval_s=ACCOUNT_EVERY_S,
+            interval_s=self._account_every_s,
             settled=settled,
         )
 
@@ -133,11 +136,19 @@ class CcxtDialect(ExchangeDialect):
 
     venue: GenericVenue
 
+    def __init__(
+        self, code: str, venue: GenericVenue, where: Endpoints, *, every_s: float, account_every_s: float
+    ) -> None:
+        """Pauses between two looks at the market and at the account."""
+        super().__init__(code, venue, where)
+        self._every_s = every_s
+        self._account_every_s = account_every_s
+
     async def follow(self, instruments: Sequence[Instrument], handlers: Handlers) -> None:
         """Poll best prices and trades until cancelled."""
         fetch = ccxt_market.fetch_from(self.venue, instruments, handlers.clock_ns)
         names = [one.symbol for one in instruments]
-        poller = Poller(names, fetch, venue=self.venue.name, interval_s=MARKET_EVERY_S)
+        poller = Poller(names, fetch, venue=self.venue.name, interval_s=self._every_s)
 
         def on_event(event: MarketEvent) -> None:
             now = time.perf_counter_ns()
@@ -194,9 +205,18 @@ def through_ccxt(code: str, access: VenueAccess, config: LoopConfig) -> Exchange
     if offered.lacking:
         raise VenueSetupError(f"{access.name} cannot be traded at through ccxt: it lacks {', '.join(offered.lacking)}")
     native = code == "coinbaseexchange"
+    if not access.symbols and not native:
+        raise VenueSetupError(f"{access.name} is polled: name its instruments, with GEKKO_SYMBOLS for the home venue")
     known = rules_of(code)
+    every_s = max(MARKET_EVERY_S, TURNS * offered.pace_s * len(access.symbols))
     rules = msgspec.structs.replace(
-        GENERIC, code=code, title=f"{code} through ccxt", features=offered.features, client_id=known.client_id
+        GENERIC,
+        code=code,
+        title=f"{code} through ccxt",
+        features=offered.features,
+        client_id=known.client_id,
+        # What is polled this often is not old in between; a round takes two requests an instrument itself.
+        heartbeat_s=every_s + 2 * offered.pace_s * len(access.symbols),
     )
     venue = GenericVenue(
         code,
@@ -208,7 +228,11 @@ def through_ccxt(code: str, access: VenueAccess, config: LoopConfig) -> Exchange
         rules=known if native else rules,
     )
     where = endpoints(known, access.rest_url, access.stream_url)
-    return ExchangeDialect(code, venue, where) if native else CcxtDialect(code, venue, where)
+    if native:
+        return ExchangeDialect(code, venue, where)
+    return CcxtDialect(
+        code, venue, where, every_s=every_s, account_every_s=max(ACCOUNT_EVERY_S, TURNS * offered.pace_s)
+    )
 
 
 def _demand(access: VenueAccess, key: str, secret: str) -> None:
