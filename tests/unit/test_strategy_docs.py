@@ -37,3 +37,24 @@ def test_the_strategy_of_the_document_trades() -> None:
     rig.fill(bought.client_id, bought.lots, 99_00)
     rig.wait(1).bar("BTCUSDT", 100_00)
     assert [send.intent.side for send in rig.sent] == [Side.BUY, Side.SELL]
+
+
+def test_the_second_strategy_of_the_document_builds_and_guards() -> None:
+    _, source = re.findall(r"```python\n(.*?)```", (DOCS / "strategies.md").read_text(), re.DOTALL)
+    if "builder" not in names():
+        exec(compile(source, "strategies.md", "exec", dont_inherit=True), {"__name__": "builder"})
+    rig = Rig([BTC])
+    rig.open(plan=rig.plan("builder", params={"minutes": 1, "fraction": 0.0005}))
+    rig.top("BTCUSDT", 99_99, 100_01)
+    rig.wait(1).bar("BTCUSDT", 100_00)
+    (parent,) = rig.books.parents.values()
+    assert (parent.algorithm, parent.side, parent.by) == ("twap", Side.BUY, "builder")
+    while parent.status.is_live:
+        rig.wait(1).top("BTCUSDT", 99_99, 100_01)
+        rig.take(rig.kernel.on_timer(rig.now))
+        for send in [send for send in rig.sent if send.intent.client_id in parent.open]:
+            rig.fill(send.intent.client_id, send.intent.lots, 100_00)
+    rig.bar("BTCUSDT", 100_00)
+    held = list(rig.books.conditionals.all.values())
+    assert {(one.side, one.lots) for one in held} == {(Side.SELL, parent.filled)}
+    assert len(held) == 2
