@@ -163,6 +163,14 @@ async def _slow(machine: Machine, chance: random.Random) -> None:
     machine.wire.delay_s = 0.0
 
 
+@_fault("some connections slow")
+async def _uneven(machine: Machine, chance: random.Random) -> None:
+    """An order is under way for longer than anybody waits for its answer, and questions about it overtake it."""
+    machine.wire.uneven_s = chance.choice((1.2, 1.5, 1.8))
+    await asyncio.sleep(chance.uniform(1.0, 2.5))
+    machine.wire.uneven_s = 0.0
+
+
 @_fault("answers lost")
 async def _answers_lost(machine: Machine, chance: random.Random) -> None:
     machine.wire.deaf = True

@@ -237,7 +237,8 @@ class Machine:
                 for asset, held in venue.balances.items()
                 if ours.balances.get(asset, Decimal(0)) != held
             ]
-        return found + self._overdue()
+        strange = [f"{one.kind}: {one.client_id} {one.detail}" for one in self.journal.books.anomalies]
+        return found + strange + self._overdue()
 
     def _overdue(self) -> list[str]:
         """Orders that the venue had later than a decision may be acted upon."""

@@ -17,6 +17,8 @@ class Wire:
         self.port = port
         self.delay_s = 0.0
         """How long every byte takes longer, each way."""
+        self.uneven_s = 0.0
+        """How long what every second connection is asked takes longer: a later question overtakes an earlier order."""
         self.refusing = False
         """New connections are cut at once."""
         self.deaf = False
@@ -26,6 +28,7 @@ class Wire:
         self.flowing.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._count = 0
 
     async def open(self) -> str:
         """Listen; returns the address for the worker."""
@@ -45,6 +48,8 @@ class Wire:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self._count += 1
+        second = bool(self._count % 2)
         ends = [writer]
         try:
             if self.refusing:
@@ -52,7 +57,8 @@ class Wire:
             there, away = await asyncio.open_connection("127.0.0.1", self.port, limit=CHUNK)
             ends.append(away)
             self._writers.add(away)
-            await asyncio.gather(self._pass_on(reader, away, asked=True), self._pass_on(there, writer, asked=False))
+            asking = self._pass_on(reader, away, asked=True, second=second)
+            await asyncio.gather(asking, self._pass_on(there, writer, asked=False))
         except OSError:
             return
         finally:
@@ -60,14 +66,17 @@ class Wire:
                 self._writers.discard(end)
                 end.transport.abort()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asked: bool) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asked: bool, second: bool = False
+    ) -> None:
         """Until the reader ends; then the other end is told so by a reset."""
         waiting: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         sending = asyncio.create_task(self._send(waiting, writer))
         try:
             while data := await reader.read(CHUNK):
                 if asked or not self.deaf:
-                    waiting.put_nowait((time.monotonic() + self.delay_s, data))
+                    late_s = self.delay_s + (self.uneven_s if second else 0.0)
+                    waiting.put_nowait((time.monotonic() + late_s, data))
             await waiting.join()
         finally:
             sending.cancel()
