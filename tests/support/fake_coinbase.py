@@ -340,7 +340,8 @@ class FakeCoinbase:
                 "trade_time": now_text(),
                 "price": price,
                 "size": size,
-                "commission": str((Decimal(size) * Decimal(price) * Decimal("0.006")).quantize(Decimal("1E-8"))),
+                # Finer than a hundred-millionth, as Coinbase counts.
+                "commission": str(Decimal(size) * Decimal(price) * Decimal("0.006")),
                 "liquidity_indicator": "TAKER",
                 "side": order["side"],
                 "size_in_quote": False,

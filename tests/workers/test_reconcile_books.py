@@ -345,6 +345,23 @@ async def test_a_balance_is_adopted_only_where_people_decided_on_exactly_this_di
     assert [event.total for event in scene.events if type(event) is BalanceAdopted] == [theirs]
 
 
+async def test_what_a_venue_that_counts_finer_rounds_is_taken_over_and_nothing_more() -> None:
+    scene = Scene()
+    scene.reconciler._dust = 100
+    scene.venue.holdings["USDT"] -= 101
+    assert not (await scene.run()).ok
+    scene.venue.holdings["USDT"] += 1
+    scene.venue.holdings["BTC"] = scene.venue.holdings.get("BTC", 0) + 101
+    assert not (await scene.run()).ok
+    assert not [event for event in scene.events if type(event) is BalanceAdopted], (
+        "nothing is swept while anything differs by more"
+    )
+    scene.venue.holdings["BTC"] -= 101
+    assert (await scene.run()).ok
+    taken = [(event.asset, event.total) for event in scene.events if type(event) is BalanceAdopted]
+    assert taken == [("USDT", scene.venue.holdings["USDT"])]
+
+
 async def test_an_order_that_ended_here_and_is_open_there_counts_again() -> None:
     scene = Scene()
     scene.intend()

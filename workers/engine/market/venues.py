@@ -7,6 +7,7 @@ not listed is reached through the generic adapter, which knows no more than ``GE
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Final
 
@@ -92,6 +93,11 @@ class RateRule(msgspec.Struct, frozen=True, kw_only=True):
     """Pause after a refusal that does not say how long."""
 
 
+def is_dark(features: AbstractSet[Feature]) -> bool:
+    """See ``VenueRules.is_dark``."""
+    return Feature.MIN_QUANTITY in features and Feature.DEPTH not in features
+
+
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
     """One venue."""
 
@@ -109,10 +115,18 @@ class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
     """The venue cuts a connection after that long; 0: it does not."""
     rest_url: str = ""
     stream_url: str = ""
+    dust_atoms: int = 0
+    """The venue counts finer than atoms (1e-8), so that fees are rounded here: a balance may differ by so much between
+    two comparisons, and the venue's is taken over. 0: every atom must agree."""
 
     def supports(self, feature: Feature | str) -> bool:
         """True when the venue does it natively; ValueError for a word that is no ``Feature``."""
         return Feature(feature) in self.features
+
+    @property
+    def is_dark(self) -> bool:
+        """True for a venue that shows nothing and fills a smallest part at once or nothing: it can only be pinged."""
+        return is_dark(self.features)
 
     @property
     def reconnect_after_s(self) -> float:
@@ -158,6 +172,7 @@ COINBASE: Final = VenueRules(
     sequence=Sequence.CONNECTION,
     client_id=ClientIdRule(field="client_order_id", max_length=128, ccxt_param="client_order_id"),
     rate=RateRule(limit=10, window_s=1.0, retry_after_s=1.0),
+    dust_atoms=100,
     heartbeat_s=1.0,
     rest_url="https://api.coinbase.com",
     stream_url="wss://advanced-trade-ws.coinbase.com",
@@ -171,6 +186,7 @@ COINBASE_EXCHANGE: Final = VenueRules(
     sequence=Sequence.TRADE_IDS,
     client_id=ClientIdRule(field="client_oid", max_length=36, ccxt_param="clientOrderId"),
     rate=RateRule(limit=10, window_s=1.0, retry_after_s=1.0),
+    dust_atoms=100,
     heartbeat_s=1.0,
     rest_url="https://api.exchange.coinbase.com",
     stream_url="wss://ws-feed.exchange.coinbase.com",
@@ -198,7 +214,17 @@ GENERIC: Final = VenueRules(
     sequence=Sequence.NONE,
     client_id=ClientIdRule(field="", max_length=36, ccxt_param="clientOrderId"),
     rate=RateRule(limit=1, window_s=1.0, retry_after_s=5.0),
+    dust_atoms=100,
 )
+
+PAPER_DARK: Final = msgspec.structs.replace(
+    PAPER,
+    code="paper_dark",
+    title="Dark paper venue",
+    features=PAPER.features - {F.MARKET, F.GTC, F.FOK, F.LIMIT_MAKER, F.DEPTH, F.PUBLIC_TRADES} | {F.MIN_QUANTITY},
+    sequence=Sequence.NONE,
+)
+"""Crosses at the middle of the home venue's book and shows nothing; named by the desk's own settings alone."""
 
 VENUES: Final = {one.code: one for one in (PAPER, BINANCEUS, COINBASE, COINBASE_EXCHANGE, OANDA)}
 

@@ -59,11 +59,13 @@ class Reconciler:
         settle_after_ns: int,
         since_ns: int,
         adoptable: Callable[[], Mapping[str, tuple[int, int]]] = dict,
+        dust: int = 0,
     ) -> None:
         """``settle_after_ns``: age at which an order that the venue does not know can no longer arrive.
 
         ``since_ns``: our books began then (0: never); earlier trades of the account are not ours. ``adoptable`` are
-        the differences that people decided on: (ours, theirs) in atoms by asset.
+        the differences that people decided on: (ours, theirs) in atoms by asset. ``dust``: atoms by which a balance may
+        differ because the venue counts finer; the venue's is taken over.
         """
         self._venue = venue
         self._books = books
@@ -72,6 +74,7 @@ class Reconciler:
         self._clock = clock
         self._settle_after_ns = settle_after_ns
         self._adoptable = adoptable
+        self._dust = dust
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
         self._newest: dict[str, int] = {}
@@ -224,8 +227,10 @@ class Reconciler:
                 breaks += await self.adopt_fills(symbol, everything=attempt >= ATTEMPTS - 2)
             ours = self._books.balances()
             theirs = await self._venue.balances()
-            if last and self._books.balances() == ours:
-                self._adopt(ours, theirs)
+            if self._books.balances() == ours:
+                self._sweep(ours, theirs)
+                if last:
+                    self._adopt(ours, theirs)
                 ours = self._books.balances()
             differences = _differences(ours, theirs)
             if not differences and not breaks:
@@ -236,6 +241,13 @@ class Reconciler:
             breaks += differences
             await asyncio.sleep(PAUSE_S)
         return breaks
+
+    def _sweep(self, ours: dict[str, int], theirs: dict[str, int]) -> None:
+        """Take over what differs by rounding alone; nothing while anything differs by more."""
+        off = {asset: theirs.get(asset, 0) - ours.get(asset, 0) for asset in sorted(ours.keys() | theirs.keys())}
+        if max(map(abs, off.values()), default=0) <= self._dust:
+            for asset in (asset for asset, difference in off.items() if difference):
+                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=theirs.get(asset, 0)))
 
     def _adopt(self, ours: dict[str, int], theirs: dict[str, int]) -> None:
         """Take the venue's balance where a person decided so for exactly what differs after all trades were read."""

@@ -162,6 +162,7 @@ class VenueSession:
             settle_after_ns=host.kernel.config.send_within_ns + slack_ns,
             since_ns=since_ns,
             adoptable=lambda: host.adoptable,
+            dust=self.orders.rules.dust_atoms,
         )
         return Caretaker(books=self.books, gateway=host.gateway, reconciler=reconciler, host=self, config=host.config)
 
