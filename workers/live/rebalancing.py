@@ -20,7 +20,7 @@ from workers.engine.instruments import ATOMS_PER_UNIT, money
 from workers.engine.portfolio.policy import RebalancePolicy, parse_policy
 from workers.engine.portfolio.problem import Floats, PortfolioError
 from workers.engine.risk.stress import Prices
-from workers.live.risk_market import INTERVALS, RiskMarket, base_url
+from workers.live.risk_market import INTERVALS, RiskMarket, base_url, shown_elsewhere
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +114,7 @@ def history_of(symbols: list[str], policy: RebalancePolicy) -> History:
         raise PortfolioError(f"expected an interval of {', '.join(INTERVALS)}, was {policy.interval!r}")
     url = settings.GEKKO_VENUE_URL if settings.GEKKO_MODE == "paper" else None
     found: dict[str, Prices] = {}
-    with RiskMarket(base_url(url)) as market:
+    with RiskMarket(base_url(url), elsewhere=shown_elsewhere(settings.GEKKO_OTHER_VENUES)) as market:
         for symbol in symbols:
             prices = market.closes(symbol, policy.interval)
             if prices is None:

@@ -10,6 +10,7 @@ import structlog
 
 from workers.adapters.store.parquet_store import SeriesKey, Store
 from workers.adapters.store.schema import DAY_NS, Kind, StoreError, interval_ns
+from workers.engine.instruments import split_key
 from workers.engine.risk.stress import Prices, Window
 
 log = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ def stored_closes(symbols: Iterable[str], windows: Sequence[Window], root: Path 
     for symbol in symbols:
         # The coarsest first: it is the quickest to read.
         keys = sorted(
-            (key for key in bars if plain(key.instrument) == plain(symbol)),
+            (key for key in bars if plain(key.instrument) == plain(split_key(symbol)[0])),
             key=lambda key: (-interval_ns(key.interval), key.venue),
         )
         closes: dict[int, float] = {}

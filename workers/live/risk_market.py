@@ -6,13 +6,15 @@ left out, with the reason; the report then says what it lacks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import httpx
 import structlog
 
+from controlplane.venues import OtherVenue
 from workers.engine.config import DAY_NS
+from workers.engine.instruments import split_key
 from workers.engine.risk.stress import Depth, Prices, Window
 
 log = structlog.get_logger(__name__)
@@ -38,14 +40,27 @@ def base_url(venue_url: str | None) -> str:
     return f"{venue_url.rstrip('/')}/api.binance.us" if venue_url else EXCHANGE
 
 
-class RiskMarket:
-    """Use as a context manager. ``problems`` says in words what could not be had."""
+def shown_elsewhere(venues: Iterable[OtherVenue]) -> dict[str, str]:
+    """Addresses of the paper venues that speak as the home venue does and show their prices."""
+    return {one.name: one.url.rstrip("/") for one in venues if one.url and not one.code}
 
-    def __init__(self, url: str, client: httpx.Client | None = None) -> None:
+
+class RiskMarket:
+    """Use as a context manager. ``problems`` says in words what could not be had.
+
+    An instrument of another venue than the home venue (``BTCUSDT@beta``) is asked for at that venue's own address, if
+    ``elsewhere`` has one. Else the home venue's prices of the same name stand for it.
+    """
+
+    def __init__(
+        self, url: str, client: httpx.Client | None = None, *, elsewhere: Mapping[str, str] | None = None
+    ) -> None:
+        """``elsewhere``: base addresses by the name of the venue."""
         loopback = httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
         # A proxy of the environment is for the outside; the paper venue is on this machine.
         self._http = client or httpx.Client(timeout=TIMEOUT_S, trust_env=not loopback)
         self._url = url
+        self._elsewhere = dict(elsewhere or {})
         self.problems: list[str] = []
 
     def __enter__(self) -> Self:
@@ -97,7 +112,7 @@ class RiskMarket:
         """The visible order book by symbol."""
         made: dict[str, Depth] = {}
         for symbol in symbols:
-            answer = self._get("depth", symbol=symbol, limit=BOOK_LEVELS)
+            answer = self._get("depth", symbol, limit=BOOK_LEVELS)
             if isinstance(answer, dict):
                 sides = [
                     [(float(price), float(size)) for price, size in answer.get(side, ())] for side in ("bids", "asks")
@@ -107,20 +122,22 @@ class RiskMarket:
 
     def _closes(self, symbol: str, interval: str, nanos: int, *, closed: bool = False, **query: int) -> Prices | None:
         """Bars by the end of each; the newest is still being built and is left out unless all are ``closed``."""
-        rows = self._get("klines", symbol=symbol, interval=interval, limit=BARS, **query)
+        rows = self._get("klines", symbol, interval=interval, limit=BARS, **query)
         if not isinstance(rows, list):
             return None
         kept = rows if closed else rows[:-1]
         times = [int(row[0]) * MS_NS + nanos for row in kept]
         return Prices(times=times, closes=[float(row[4]) for row in kept])
 
-    def _get(self, path: str, **query: str | int) -> Any:
+    def _get(self, path: str, symbol: str, **query: str | int) -> Any:
+        name, venue = split_key(symbol)
         try:
-            reply = self._http.get(f"{self._url}/api/v3/{path}", params=query)
+            url = f"{self._elsewhere.get(venue, self._url)}/api/v3/{path}"
+            reply = self._http.get(url, params={"symbol": name, **query})
             reply.raise_for_status()
             return reply.json()
         except (httpx.HTTPError, ValueError) as error:
-            problem = f"no {path} of {query['symbol']}: {error}"
+            problem = f"no {path} of {symbol}: {error}"
             self.problems.append(problem)
             log.warning("venue did not answer a risk report", problem=problem)
             return None

@@ -18,7 +18,7 @@ from workers.engine.risk.exposure import Holding
 from workers.engine.risk.report import Inputs, Settings, assess, build_model, snapshot_of
 from workers.engine.risk.stress import WINDOWS, Prices
 from workers.live.risk_archive import stored_closes
-from workers.live.risk_market import RiskMarket, base_url
+from workers.live.risk_market import RiskMarket, base_url, shown_elsewhere
 
 MOST: Final = 50
 """Instruments that a report looks at: held ones first."""
@@ -55,7 +55,7 @@ def gather(ctx: Context, venue: str, instruments: list[Instrument], settings: Se
     """Everything that a report is made of; the last close marks what the loop has not marked yet."""
     symbols = [row.symbol for row in instruments]
     url = django_settings.GEKKO_VENUE_URL if django_settings.GEKKO_MODE == "paper" else None
-    with RiskMarket(base_url(url)) as market:
+    with RiskMarket(base_url(url), elsewhere=shown_elsewhere(django_settings.GEKKO_OTHER_VENUES)) as market:
         interval_ns, history = market.bars(symbols, settings.least)
         books = market.books(symbols)
         archive = archive_of(base_url(url), tuple(symbols))
