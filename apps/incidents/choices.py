@@ -17,6 +17,7 @@ class Kind(models.TextChoices):
     PROCESS_RESTARTED = "process_restarted", "Process restarted"
     DEPLOYMENT_FAILED = "deployment_failed", "Deployment failed"
     REBALANCE_REFUSED = "rebalance_refused", "No new book found"
+    REBALANCE_INCOMPLETE = "rebalance_incomplete", "Rebalance not done in full"
 
 
 class Severity(models.TextChoices):

@@ -15,6 +15,8 @@ from apps.core.clock import FrozenClock
 from apps.core.context import Context, service_context
 from apps.core.errors import Conflict, IllegalTransition, Invalid
 from apps.core.models import OutboxMessage
+from apps.incidents.models import Incident
+from apps.incidents.services.consumer import handle_message
 from apps.trading import models, services
 from apps.trading.selectors_executions import proposal_of
 from apps.trading.services import executions, rebalance_schedules, rebalances
@@ -188,7 +190,8 @@ def test_what_goes_wrong_with_one_leg_is_told_and_the_rest_goes_on(ann: Person) 
     assert "limit price 49500 was not met" in execution.why
     assert "free cash was enough for 18.13" in execution.why
     [signal] = OutboxMessage.objects.filter(topic="signals", key="rebalance_incomplete:paper")
-    assert (signal.kind, signal.data["kind"]) == ("incident.requested", "rebalance_incomplete")
+    assert handle_message(service_context("incidents"), signal)
+    assert Incident.objects.get(fingerprint=signal.key).kind == "rebalance_incomplete"
 
 
 def test_no_buy_is_sent_on_money_that_other_orders_may_take(ann: Person) -> None:
