@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import ccxt
 import ccxt.pro
+import pytest
 
 from tests.support.paper_venue import KEY, SECRET, running
 from workers.adapters.ccxt_rewire import rewire
@@ -15,6 +17,33 @@ PAIR = "BTC/USDT"
 
 def client(url: str) -> Any:
     return rewire(ccxt.pro.binanceus({"apiKey": KEY, "secret": SECRET, "enableRateLimit": False}), url)
+
+
+async def test_the_dark_venue_takes_immediate_orders_of_ccxt(tmp_path) -> None:
+    async with running(tmp_path, venues=parse("dark:hidden_pct=100:hidden_slot_s=0.05")) as venue:
+        dark = client(venue.at("dark").url)
+        try:
+            market = (await dark.load_markets())[PAIR]
+            assert market["precision"]["price"] == 0.005
+            for number in range(50):
+                asked = {"timeInForce": "IOC", "minQty": "0.0005", "clientOrderId": f"ping-{number}"}
+                placed = await dark.create_order(PAIR, "limit", "buy", 0.001, 70_000.005, asked)
+                if placed["filled"]:
+                    break
+            assert 0.0005 <= placed["filled"] <= 0.001
+            (trade,) = await dark.fetch_my_trades(PAIR)
+            assert trade["amount"] == placed["filled"]
+            # The synthetic market's spread is one tick, so that its middle is always a half one.
+            assert round(trade["price"] * 1000) % 10 == 5
+            assert trade["price"] < placed["price"]
+            assert (await dark.fetch_order_book(PAIR))["bids"] == []
+            assert await dark.fetch_trades(PAIR) == []
+            with pytest.raises(ccxt.BadRequest):
+                await dark.create_order(PAIR, "limit", "buy", 0.001, 30_000)
+            with pytest.raises(ccxt.InvalidOrder):
+                await dark.create_order(PAIR, "market", "buy", 0.001)
+        finally:
+            await dark.close()
 
 
 async def test_each_venue_has_its_own_book_orders_and_balances(tmp_path) -> None:
