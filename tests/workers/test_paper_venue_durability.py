@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from decimal import Decimal
 from itertools import count
@@ -17,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.execution import within
 from tests.support.paper_venue import KEY, SECRET, TOKEN, Running, ready, running
 from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.journal import Entry, Journal, JournalError
@@ -197,6 +199,25 @@ def test_a_port_in_use_is_one_clear_line(tmp_path) -> None:
         config = VenueConfig(port=port, state_dir=tmp_path, market=MarketKind.SYNTHETIC, preroll_s=1.0)
         with pytest.raises(SystemExit, match=f"127.0.0.1:{port} is in use"):
             run(config)
+
+
+async def test_what_is_told_of_the_account_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path) as venue:
+        disk, journal = threading.Event(), venue.venue.journal
+        write = journal._write
+
+        def slow(data: bytes) -> None:
+            disk.wait(5)
+            write(data)
+
+        monkeypatch.setattr(journal, "_write", slow)
+        placing = asyncio.create_task(venue.order(newClientOrderId="early"))
+        await within(5, lambda: venue.venue.engine.find("early"))
+        asking = asyncio.create_task(venue.call("GET", "order", symbol="BTCUSDT", origClientOrderId="early"))
+        done, _ = await asyncio.wait({asking}, timeout=0.2)
+        assert not done
+        disk.set()
+        assert (await asking)[0] == (await placing)[0] == 200
 
 
 async def test_a_log_that_could_not_be_written_once_is_left_alone(

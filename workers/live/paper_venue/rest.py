@@ -113,7 +113,18 @@ async def _answer(venue: Venue, route: Route | None, request: web.Request) -> An
         raise VenueError(*errors.OUTAGE, status=503)
     if route is None:
         raise VenueError(-1000, f"Unknown path {request.method} {api_path(request.path)}", status=404)
-    return await route.handler(venue, await _admit(venue, route, request))
+    answer = await route.handler(venue, await _admit(venue, route, request))
+    if route.security is Security.SIGNED:
+        await _durable(venue)
+    return answer
+
+
+async def _durable(venue: Venue) -> None:
+    """What is told of the account is on disk first, or a crash would make it untrue."""
+    try:
+        await venue.journal.flushed()
+    except OSError as error:
+        raise VenueError(*errors.OUTAGE, status=503) from error
 
 
 async def _admit(venue: Venue, route: Route, request: web.Request) -> Params:
