@@ -17,6 +17,10 @@ from controlplane import environment as env
 NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 
 
+DARK: Final = "paper_dark"
+"""Code of a paper venue that shows no book, see docs/venues.md."""
+
+
 class OtherVenue(NamedTuple):
     """One venue besides the home venue."""
 
@@ -48,21 +52,24 @@ def other_venues(home: Home, *, paper: bool) -> tuple[OtherVenue, ...]:
 
     Outside of paper trading that process counts for nothing. ImproperlyConfigured names the variable that is wrong.
     """
-    played = [word.split(":")[0] for word in env.words("GEKKO_PAPER_VENUES", [])] if paper else []
+    words = env.words("GEKKO_PAPER_VENUES", []) if paper else []
+    played = {word.split(":")[0]: word for word in words}
     named = env.words("GEKKO_OTHER_VENUES", [])
     seen = {home.name}
-    for name in (*played, *named):
+    for name in (*(word.split(":")[0] for word in words), *named):
         if not NAME.fullmatch(name):
             raise ImproperlyConfigured(f"expected a venue's name in small letters, digits, - and _, was {name!r}")
         if name in seen:
             raise ImproperlyConfigured(f"expected each venue once, was {name!r} again; take it off one of the lists")
         seen.add(name)
-    return tuple([_played(name, home) for name in played] + [_named(name) for name in named])
+    return tuple([_played(name, word, home) for name, word in played.items()] + [_named(name) for name in named])
 
 
-def _played(name: str, home: Home) -> OtherVenue:
+def _played(name: str, word: str, home: Home) -> OtherVenue:
+    profile = next((part for part in word.split(":")[1:2] if "=" not in part), name)
     url = f"{home.url.rstrip('/')}/venues/{name}"
-    return OtherVenue(name, home.api_key, home.api_secret, url, symbols=tuple(_words(name, "SYMBOLS")))
+    code = DARK if profile == "dark" else ""
+    return OtherVenue(name, home.api_key, home.api_secret, url, code, symbols=tuple(_words(name, "SYMBOLS")))
 
 
 def _named(name: str) -> OtherVenue:

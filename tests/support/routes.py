@@ -13,13 +13,13 @@ from workers.engine.config import SECOND_NS
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest
 from workers.engine.instruments import Instrument, atoms
-from workers.engine.market.venues import PAPER, Feature
+from workers.engine.market.venues import PAPER, PAPER_DARK
 from workers.engine.vocabulary import FeedState, OrderStatus, Side, TimeInForce
 
 HOME, BETA, DARK = "BTCUSDT", "BTCUSDT@beta", "BTCUSDT@dark"
 MIDDLE = 100_00
 VENUES = {HOME: "paper", BETA: "beta", DARK: "dark"}
-FEATURES = {"beta": PAPER.features, "dark": (PAPER.features - {Feature.DEPTH}) | {Feature.MIN_QUANTITY}}
+FEATURES = {"beta": PAPER.features, "dark": PAPER_DARK.features}
 LEVEL_LOTS = 50
 
 
@@ -83,11 +83,9 @@ class World:
         self.rig.top(symbol, bid, ask)
 
     def refresh(self, lots: int = LEVEL_LOTS) -> None:
-        """Fill the lit books again, and tell the touch of all."""
+        """Fill the lit books again, and tell their touch."""
         for item in self.lit:
             self.offer(item.symbol, lots=lots)
-        if any(item.symbol == DARK for item in self.items):
-            self.rig.top(DARK, MIDDLE, MIDDLE)
 
     def start(self, lots: int, algorithm: str = "sweep", *, side: Side = Side.BUY, **fields: Any) -> Parent:
         seconds, limit = fields.pop("seconds", 0), fields.pop("limit_price", 0)

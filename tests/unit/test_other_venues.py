@@ -15,12 +15,13 @@ def test_without_a_word_there_is_the_home_venue_alone() -> None:
 
 
 def test_what_the_paper_process_plays_is_reached_under_its_path_with_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GEKKO_PAPER_VENUES", "beta, gamma")
+    monkeypatch.setenv("GEKKO_PAPER_VENUES", "beta, gamma, night:dark:hidden_pct=20")
     monkeypatch.setenv("GEKKO_VENUE_GAMMA_SYMBOLS", "BTCUSDT,ETHUSDT")
     url = "http://127.0.0.1:18010/venues/"
     assert other_venues(HOME, paper=True) == (
         OtherVenue("beta", "key", "secret", f"{url}beta"),
         OtherVenue("gamma", "key", "secret", f"{url}gamma", symbols=("BTCUSDT", "ETHUSDT")),
+        OtherVenue("night", "key", "secret", f"{url}night", "paper_dark"),
     )
     assert other_venues(HOME, paper=False) == ()
 

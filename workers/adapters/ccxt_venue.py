@@ -116,14 +116,19 @@ class CcxtVenue:
         name: str,
         clock: Callable[[], int],
         timeout_s: float = 3.0,
+        rules: VenueRules | None = None,
     ) -> None:
-        """``url`` is the paper venue's; None talks to the real exchange. ``clock`` gives ns since 1970."""
+        """``url`` is the paper venue's; None talks to the real exchange. ``clock`` gives ns since 1970.
+
+        ``rules`` where they are not those of the exchange or of a paper venue that shows its book.
+        """
         self.name = name
         self.instruments: dict[str, Instrument] = {}
         self.market: MarketInfo | None = None
         self.weight_per_minute = 0
         self._credentials = {"apiKey": api_key, "secret": secret}
         self._url = url
+        self._rules = rules
         self._clock = clock
         self._timeout_s = timeout_s
         self._offset_ms = 0
@@ -134,7 +139,7 @@ class CcxtVenue:
     @property
     def rules(self) -> VenueRules:
         """The exchange's own, or the paper venue's, which speaks its protocol and does less."""
-        return PAPER if self._url else BINANCEUS
+        return self._rules or (PAPER if self._url else BINANCEUS)
 
     async def open(self) -> None:
         """Make the connection pool; nothing is sent yet."""

@@ -23,6 +23,7 @@ from workers.engine.execution.order_terms import Terms, is_plain, terms_of
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest
 from workers.engine.execution.parents import Parents
+from workers.engine.execution.routing.dark import shades
 from workers.engine.execution.routing.record import RouteRecord
 from workers.engine.instruments import Instrument
 from workers.engine.market.venues import Feature
@@ -53,6 +54,8 @@ class Desk:
         self.routes = RouteRecord(books)
         self.depth: Depth | None = None
         """The host's books in depth, for the router; without them it sees the touch alone."""
+        self.shades: dict[str, tuple[MarketState, ...]] = {}
+        """Markets of dark venues by the symbol whose middle they cross at."""
         self.risk = RiskState(books, self.valuation, self.markets)
         self.parents = Parents(self)
         self.conditionals = Conditionals(self)
@@ -67,6 +70,7 @@ class Desk:
             if symbol not in self.markets:
                 self.markets[symbol] = market = MarketState(line)
                 market.held = self.books.conditionals.of(symbol)
+        self.shades = shades(self)
 
     # -- what a strategy sees
 

@@ -49,6 +49,7 @@ from workers.engine.events import (
     Trade,
 )
 from workers.engine.execution.parent import ParentRequest
+from workers.engine.execution.routing.dark import follow
 from workers.engine.forecast_batch import closes_at
 from workers.engine.kernel_gate import KernelGate
 from workers.engine.kernel_life import RunError
@@ -153,6 +154,9 @@ class Kernel(KernelGate):
         self._enter(now)
         market = self._desk.markets[top.symbol]
         self._mark(market, market.take_top(top))
+        if self._desk.shades:
+            for dark in self._desk.shades.get(top.symbol, ()):
+                self._mark(dark, follow(market, dark))
         if market.held:
             self._desk.conditionals.on_top(market)
         active = self._by_symbol.get(top.symbol)
@@ -164,9 +168,9 @@ class Kernel(KernelGate):
 
     def confirm(self, symbol: str, ts: int) -> None:
         """The feed confirmed at ``ts`` that the best bid and ask still stand: the reference is as fresh as that."""
-        market = self._desk.markets[symbol]
-        if market.reference_ts:
-            market.reference_ts = max(market.reference_ts, ts)
+        for market in (self._desk.markets[symbol], *self._desk.shades.get(symbol, ())):
+            if market.reference_ts:
+                market.reference_ts = max(market.reference_ts, ts)
 
     def on_trade(self, trade: Trade, now: int) -> Effects:
         """Somebody traded."""

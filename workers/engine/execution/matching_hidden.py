@@ -53,7 +53,8 @@ class HiddenLiquidity:
         random = SplitMix64(int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()))
         if random.bits() % 100 >= draw.chance_pct:
             return 0
-        return random.bits() % (draw.most * MONEY_PER_UNIT + 1)
+        # 64 bits are less than two thousand units of the quote asset.
+        return ((random.bits() << 64) | random.bits()) % (draw.most * MONEY_PER_UNIT + 1)
 
     def left(self, symbol: str, side: Side, moment: Moment) -> int:
         """Money units that can still be taken."""

@@ -56,6 +56,8 @@ class ViewConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Silence after which the feed counts as STALE."""
     needs_book: bool = True
     """False for a venue without depth: best bid and ask alone make the feed LIVE."""
+    shows: bool = True
+    """False for a dark venue, which shows nothing: an open session makes the feed LIVE, and silence is normal."""
     quality: QualityConfig = QualityConfig()
 
 
@@ -142,7 +144,7 @@ class MarketView:
             return NOTHING
         out: list[MarketEvent] = []
         silence = now_ns - self._heard_ns
-        if self.state is FeedState.LIVE and silence > self.config.stale_after_ns:
+        if self.state is FeedState.LIVE and silence > self.config.stale_after_ns and self.config.shows:
             self._enter(FeedState.STALE, f"silent for {silence / NS_PER_SECOND:.1f} s", now_ns, out)
         if self.gate.clock.known and not self._just_woke(now_ns):
             self._advance_bars(now_ns - self.gate.clock.value, now_ns, out)
@@ -266,6 +268,8 @@ class MarketView:
             self.session_id, self.closes_at = event.session_id, event.closes_at
             self._enter(FeedState.CONNECTING, event.detail, now_ns, out)
         self.session_id, self.closes_at = event.session_id, event.closes_at
+        if not self.config.shows:
+            self._enter(FeedState.LIVE, event.detail, now_ns, out)
         return out
 
     def _quote_from_book(self, event: BookSnapshot | BookDelta, now_ns: int, out: list[MarketEvent]) -> None:

@@ -17,6 +17,7 @@ from workers.adapters.ccxt_venue import CcxtVenue
 from workers.adapters.feeds import Handlers
 from workers.engine.events import Bar
 from workers.engine.instruments import Instrument
+from workers.engine.market.venues import PAPER_DARK
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import AccountHooks
 
@@ -72,6 +73,7 @@ class BinanceDialect:
             name=access.name,
             clock=time.time_ns,
             timeout_s=config.order_timeout_s,
+            rules=PAPER_DARK if access.code == PAPER_DARK.code else None,
         )
 
     @property

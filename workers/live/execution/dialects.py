@@ -10,14 +10,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from workers.adapters.rest_reader import LOOPBACK_HOSTS
-from workers.engine.market.venues import VENUES, rules_of
+from workers.engine.market.venues import PAPER_DARK, VENUES, rules_of
 from workers.live.execution.binance_dialect import BinanceDialect
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import Dialect
 from workers.live.execution.exchange_dialects import VenueSetupError, coinbase, oanda, through_ccxt
 
 PAPER: Final = "paper"
-BINANCE_LIKE: Final = (PAPER, "binanceus")
+BINANCE_LIKE: Final = (PAPER, PAPER_DARK.code, "binanceus")
 BY_CCXT: Final = "ccxt:"
 """Before a code: through ccxt's unified methods, although the venue could be spoken to natively."""
 
@@ -59,7 +59,7 @@ def _check_money(access: VenueAccess, code: str, *, live: bool) -> None:
         if not live and _host(access.url) in _exchange_hosts():
             raise VenueSetupError(f"{access.url} is an exchange's and this worker trades on paper; set GEKKO_MODE=live")
         return
-    if code == PAPER:
+    if code in (PAPER, PAPER_DARK.code):
         raise VenueSetupError(f"{access.name} is no exchange: name one with GEKKO_VENUE_CODE, or set GEKKO_MODE=paper")
     rules = rules_of(code)
     addresses = (access.rest_url or rules.rest_url, access.stream_url or rules.stream_url or access.rest_url)

@@ -36,6 +36,7 @@ def view_config(rules: VenueRules, interval_ns: int) -> ViewConfig:
     return ViewConfig(
         bar_interval_ns=interval_ns if rules.supports(Feature.PUBLIC_TRADES) else 0,
         needs_book=rules.sequence is not Sequenced.NONE,
+        shows=not rules.is_dark,
         stale_after_ns=max(ViewConfig().stale_after_ns, int(2.2 * rules.heartbeat_s * SECOND_NS)),
     )
 

@@ -24,7 +24,7 @@ from workers.engine.execution.routing.inputs import (
     reject_penalty,
 )
 from workers.engine.instruments import Instrument
-from workers.engine.market.venues import Feature
+from workers.engine.market.venues import is_dark as dark_features
 from workers.engine.portfolio.plan import largest_order
 from workers.engine.risk.checks import check_halts, place_of
 from workers.engine.risk.gate import OrderRequest
@@ -67,8 +67,7 @@ def siblings(desk: Desk, symbol: str) -> list[Line]:
 
 def is_dark(desk: Desk, instrument: Instrument) -> bool:
     """True for a venue that shows no book and fills a smallest part at once or nothing: it can be pinged."""
-    features = desk.config.features_of(instrument.venue)
-    return Feature.MIN_QUANTITY in features and Feature.DEPTH not in features
+    return dark_features(desk.config.features_of(instrument.venue))
 
 
 def view(desk: Desk, wanted: Slice) -> View:
