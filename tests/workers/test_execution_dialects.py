@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.conf import settings as django_settings
 
 from tests.support.execution import Oscillating
 from workers.adapters.journal import Journal
@@ -17,6 +18,7 @@ from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialects import check, dialect_of
 from workers.live.execution.exchange_dialects import CcxtDialect, ExchangeDialect, OandaDialect, VenueSetupError
 from workers.live.execution.loop import TradingLoop
+from workers.live.execution.process import ExecutionProcess, config_from_settings
 
 PEM = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 STREAMED = ("binanceus", "coinbase", "coinbaseexchange", "oanda", "ccxt:coinbase")
@@ -57,6 +59,20 @@ def test_a_paper_worker_has_no_adapter_of_an_exchange_to_send_with(venue: VenueA
         with pytest.raises(VenueSetupError):
             TradingLoop(config, journal, Oscillating())
     journal.close()
+
+
+def test_the_mode_of_the_settings_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an exchange's code and keys ask for in paper mode is refused; in live mode no paper venue is addressed."""
+    given = {"GEKKO_VENUE_CODE": "oanda", "GEKKO_VENUE_API_KEY": "account", "GEKKO_VENUE_API_SECRET": "token"}
+    for name, value in given.items():
+        monkeypatch.setattr(django_settings, name, value)
+    assert django_settings.GEKKO_MODE == "paper"
+    with pytest.raises(VenueSetupError, match="speaks Binance's protocol"):
+        ExecutionProcess(config_from_settings())
+    monkeypatch.setattr(django_settings, "GEKKO_MODE", "live")
+    config = config_from_settings()
+    assert (config.live, config.venue_url) == (True, None)
+    assert isinstance(dialect_of(config.home, config), OandaDialect)
 
 
 def test_a_paper_venue_is_none_at_an_exchanges_address() -> None:

@@ -99,11 +99,15 @@ def assert_nothing_twice(desk: Desk) -> None:
 
 async def test_any_venue_of_ccxt_is_traded_at(make_desk: MakeDesk, tmp_path: Path) -> None:
     async with paper_venue(tmp_path / "venue") as venue:
+        port = int(venue.url.rsplit(":", 1)[1])
         desk = make_desk("BTCUSDT", url=venue.url, code="ccxt:binanceus", order_timeout_s=1.0)
         await ready(desk, "BTCUSDT")
         assert len(Script.warmed) > 1, "candles came before the first order"
         Script.want("BTCUSDT", Side.BUY, 1_000)
         await within(10, lambda: desk.books.fills and not desk.books.open_orders())
+    await within(10, lambda: not desk.loop.connected)
+    async with paper_venue(tmp_path / "venue", port=port) as venue:
+        await trading(desk, "BTCUSDT")
         await venue.fault(order_500_after_accept=1)
         Script.want("BTCUSDT", Side.SELL, 900)
         bought = desk.books.fills

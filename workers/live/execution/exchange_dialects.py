@@ -37,6 +37,7 @@ from workers.live.execution.parts import together
 POLL_AFTER_S: Final = 5.0
 """A stream that was away for so long is stood in for by polling."""
 ACCOUNT_EVERY_S: Final = 0.5
+ACCOUNT_RETRY_CAP_S: Final = 5.0
 MARKET_EVERY_S: Final = 1.0
 TURNS: Final = 4
 """ccxt sends one request at a time, at the venue's pace: of four turns polling takes two at most, orders get theirs."""
@@ -81,7 +82,7 @@ class ExchangeDialect:
             on_reports=hooks.on_reports,
             on_state=hooks.on_state,
             clock=time.time_ns,
-            backoff=Backoff(random.Random()),  # noqa: S311  # jitter, not a secret
+            backoff=Backoff(random.Random(), cap_s=ACCOUNT_RETRY_CAP_S),  # noqa: S311  # jitter, not a secret
             interval_s=self._account_every_s,
             settled=settled,
         )

@@ -7,6 +7,7 @@ recovers from the journal. A half-working worker would be worse than none.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -66,7 +67,9 @@ class LoopHost:
     def stop(self) -> None:
         """End cleanly: cancel what rests, wait for answers, close the journal."""
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
+            # A loop that broke closes itself while its thread still ends.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(STOP_S)
 
     def _main(self) -> None:
