@@ -194,6 +194,18 @@ def test_what_goes_wrong_with_one_leg_is_told_and_the_rest_goes_on(ann: Person) 
     assert Incident.objects.get(fingerprint=signal.key).kind == "rebalance_incomplete"
 
 
+def test_a_leg_that_the_venue_would_not_take_any_more_is_given_up(ann: Person) -> None:
+    ctx = service_context("portfolio")
+    run = done_run(ctx, SELL, BUY)
+    executions.approve_rebalance(ctx, run_id=run.pk, reason="monthly", grant=None)
+    models.Instrument.objects.filter(symbol="ETHUSDT").update(min_lots=10**7)
+    end_parent("BTCUSDT", cash="74975")
+    look()
+    execution = models.RebalanceExecution.objects.get()
+    assert (execution.state, [state for _, state, _ in legs(run)]) == ("partial", ["done", "failed"])
+    assert "expected at least" in execution.why
+
+
 def test_no_buy_is_sent_on_money_that_other_orders_may_take(ann: Person) -> None:
     ctx = service_context("portfolio")
     instrument = models.Instrument.objects.get(symbol="ETHUSDT")

@@ -116,6 +116,8 @@ def save(venue: Venue, books: projection.Books) -> tuple[list[Order], list[Fill]
 
 def save_fills(venue: Venue, fills: list[Fill]) -> None:
     """Write new fills, and add them to the sums of their days."""
+    if not fills:
+        return
     Fill.objects.bulk_create(fills)
     days: dict[tuple[date, str, str, str], FillDay] = {}
     for fill in fills:

@@ -17,7 +17,7 @@ from apps.accounts.permissions import Capability, require
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core.context import ActorKind, Context
-from apps.core.errors import Conflict, IllegalTransition, NotFound
+from apps.core.errors import Conflict, DomainError, IllegalTransition, NotFound
 from apps.core.money import plain
 from apps.trading import messages
 from apps.trading.domain.control import checked_reason
@@ -207,10 +207,15 @@ def _send(ctx: Context, execution: RebalanceExecution, legs: Sequence[RebalanceL
     busy = frozenset(items[leg.symbol].quote_key for leg in legs if leg.state == LegState.WORKING)
     for order in next_orders([_engine_leg(leg, items) for leg in waiting.values()], cash, busy=busy):
         leg = waiting[order.key]
-        if order.lots:
-            _order(ctx, execution, leg, order, items[leg.symbol])
-        else:
+        if not order.lots:
             _give_up(leg, order.why)
+            continue
+        try:
+            with transaction.atomic():
+                _order(ctx, execution, leg, order, items[leg.symbol])
+        except DomainError as error:
+            # What the venue takes has changed since; the others go on.
+            _give_up(leg, error.detail)
 
 
 def _engine_leg(leg: RebalanceLeg, items: dict[str, EngineInstrument]) -> Leg:
