@@ -121,6 +121,14 @@ async def _venue_stopped(machine: Machine, chance: random.Random) -> None:
     await _stop(machine, "venue", chance.choice((0.2, 1.0, 2.5, 4.0)))
 
 
+@_fault("venue refuses everything")
+async def _outage(machine: Machine, chance: random.Random) -> None:
+    pause = chance.choice((300, 1500, 3000))
+    await _next_order(machine)
+    await _misbehave(machine, outage_ms=pause)
+    await asyncio.sleep(pause / 1000)
+
+
 @_fault("both killed")
 async def _both_killed(machine: Machine, chance: random.Random) -> None:
     await _next_order(machine)
