@@ -24,6 +24,7 @@ PAGES = (
     "/orders/",
     "/risk/",
     "/limits/",
+    "/rebalances/",
     "/backtests/",
     "/strategies/",
     "/incidents/",
