@@ -142,6 +142,7 @@ function runLink(row) {
 function orderFacts(row, trace) {
   return facts([
     ["Type", `${words(row.order_type)} ${row.tif}${row.reduce_only ? ", reduce only" : ""}`],
+    ["Venue", row.execution_venue],
     ["Limit price", row.price === null ? "" : priceOf(row.price, row.symbol).trim()],
     ["Waits for", row.trigger_price === null ? "" : priceOf(row.trigger_price, row.symbol).trim()],
     ["Emulated", row.emulated_why],
