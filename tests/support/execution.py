@@ -186,7 +186,7 @@ class Desk:
 
     async def start(self) -> None:
         """Wait for the venue, then want what ``wanted`` says, over and over, as the poll does."""
-        await within(10, lambda: self.loop.ready.is_set() or self._tasks[0].done())
+        await within(30, lambda: self.loop.ready.is_set() or self._tasks[0].done())
         if self._tasks[0].done():
             self._tasks[0].result()
         self._tasks.append(asyncio.create_task(self._poll()))

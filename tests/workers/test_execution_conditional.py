@@ -57,7 +57,7 @@ async def test_brackets_are_worked_through_a_killed_worker_and_no_exit_exceeds_i
         plan(first)
         await first.start()
         await within(30, lambda: len(finished(first, ConditionalStatus.FILLED)) >= 2)
-        await within(10, lambda: first.books.conditionals.count() == 2 and first.books.fills > 2)
+        await within(30, lambda: first.books.conditionals.count() == 2 and first.books.fills > 2)
         await first.kill()
         held = set(first.books.conditionals.of("BTCUSDT"))
         second = Desk(tmp_path / "journal", venue.url)
@@ -68,7 +68,7 @@ async def test_brackets_are_worked_through_a_killed_worker_and_no_exit_exceeds_i
         count = len(finished(second, ConditionalStatus.FILLED))
         await within(30, lambda: len(finished(second, ConditionalStatus.FILLED)) > count)
         second.wanted = msgspec.structs.replace(second.wanted, runs=[])
-        await within(10, lambda: not second.books.runs and not second.books.open_orders())
+        await within(30, lambda: not second.books.runs and not second.books.open_orders())
         assert second.books.conditionals.count() == 0
         await second.stop()
         await assert_books_agree(second, venue)

@@ -66,7 +66,7 @@ async def venue_url(tmp_path: Path) -> AsyncIterator[str]:
 async def test_commands_reach_the_loop_and_are_answered(venue_url: str, tmp_path: Path) -> None:
     host, shown = LoopHost(config(tmp_path / "journal", venue_url)), Shown()
     host.start(NoForecasts(), shown)
-    await within(10, lambda: host.ready() and host.status()["reconciled"])
+    await within(30, lambda: host.ready() and host.status()["reconciled"])
     wanted = desired()
     assert wanted.control is not None
     limits = wanted.limits or {}
@@ -92,7 +92,7 @@ async def test_commands_reach_the_loop_and_are_answered(venue_url: str, tmp_path
     assert host.status()["runs"] == ["run-1"]
     stopped = await asyncio.to_thread(host.call, lambda control: control.stop_run(run_id="run-1", reason="done"), 5.0)
     assert stopped == {"run_id": "run-1", "running": False}
-    await within(5, lambda: shown.get(("risk", "paper"), {}).get("reconciled"))
+    await within(30, lambda: shown.get(("risk", "paper"), {}).get("reconciled"))
     assert shown["pnl", "paper"]["equity"] == "100000"
     assert shown["feed", "paper:BTCUSDT"]["market"] == "synthetic"
     assert shown["risk", "paper"]["limits_version"] == 1
@@ -105,12 +105,12 @@ async def test_commands_reach_the_loop_and_are_answered(venue_url: str, tmp_path
 async def test_planted_and_late_limits_and_late_starts_change_nothing(venue_url: str, tmp_path: Path) -> None:
     host = LoopHost(config(tmp_path / "journal", venue_url))
     host.start(NoForecasts(), Shown())
-    await within(10, host.ready)
+    await within(30, host.ready)
     assert host.trading is not None
     books, first = host.trading.kernel.books, desired()
     limits = (first.limits or {})["limits"]
     host.take_desired(first)
-    await within(5, lambda: bool(books.runs) and books.limits_version == 1)
+    await within(30, lambda: bool(books.runs) and books.limits_version == 1)
     good = books.limits_digest
 
     async def taken(**changes: Any) -> str:
@@ -143,29 +143,29 @@ async def test_planted_and_late_limits_and_late_starts_change_nothing(venue_url:
 async def test_what_is_wanted_is_taken_from_the_tables(venue_url: str, tmp_path: Path) -> None:
     host = LoopHost(config(tmp_path / "journal", venue_url))
     host.start(NoForecasts(), Shown())
-    await within(10, host.ready)
+    await within(30, host.ready)
     assert host.trading is not None
     books = host.trading.kernel.books
     host.take_desired(desired())
-    await within(5, lambda: bool(books.runs) and books.state is TradingState.ACTIVE)
+    await within(30, lambda: bool(books.runs) and books.state is TradingState.ACTIVE)
     gone = desired(state="HALTED", version=2)
     gone.runs.clear()  # type: ignore[attr-defined]  # a list here
     host.take_desired(gone)
-    await within(5, lambda: books.state is TradingState.HALTED)
+    await within(30, lambda: books.state is TradingState.HALTED)
     assert books.runs, "one look without it may be older than its start"
     host.take_desired(gone)
-    await within(5, lambda: not books.runs)
+    await within(30, lambda: not books.runs)
     broken = desired(version=3)
     (broken.limits or {})["digest"] = "0" * 64
     host.take_desired(broken)
-    await within(5, lambda: "LimitsError" in host.status()["problem"])
+    await within(30, lambda: "LimitsError" in host.status()["problem"])
     await asyncio.to_thread(host.stop)
 
 
 async def test_without_a_venue_commands_are_refused_in_words(tmp_path: Path) -> None:
     host = LoopHost(config(tmp_path / "journal", "http://127.0.0.1:1"))
     host.start(NoForecasts(), Shown())
-    await within(5, lambda: host.status()["phase"] == "waiting for the venue")
+    await within(30, lambda: host.status()["phase"] == "waiting for the venue")
     with pytest.raises(NotReady, match="waiting for the venue"):
         await asyncio.to_thread(host.call, lambda control: control.cancel_all(reason="x", by="me"), 1.0)
     assert host.alive()
@@ -180,7 +180,7 @@ async def test_a_look_that_breaks_is_told_and_a_forecast_that_breaks_ends_the_lo
     monkeypatch.setattr(os, "kill", lambda _pid, number: ended.append(number))
     host = LoopHost(config(tmp_path / "journal", venue_url))
     host.start(NoForecasts(), Shown())
-    await within(10, host.ready)
+    await within(30, host.ready)
     assert host.trading is not None
     assert host.control is not None
 
@@ -189,13 +189,13 @@ async def test_a_look_that_breaks_is_told_and_a_forecast_that_breaks_ends_the_lo
 
     monkeypatch.setattr(host.control, "_take_state", broken)
     host.take_desired(desired())
-    await within(5, lambda: host.status()["problem"] == "ZeroDivisionError: by a strategy")
+    await within(30, lambda: host.status()["problem"] == "ZeroDivisionError: by a strategy")
     monkeypatch.setattr(host.trading.kernel, "on_forecast", broken)
     oscillating = Oscillating()
     made: list[Reply] = []
     oscillating.loop = SimpleNamespace(take_forecasts=made.append)  # type: ignore[assignment]
     oscillating._answer(1, SECOND_NS, "model-1", ["BTCUSDT"])
     host.take_reply(made[0])
-    await within(5, lambda: ended)
+    await within(30, lambda: ended)
     assert host.failure == "ZeroDivisionError: by a strategy"
     await asyncio.to_thread(host.stop)

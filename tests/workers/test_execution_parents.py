@@ -95,7 +95,7 @@ async def assert_parents_exact(desk: Desk, venue: PaperVenue) -> None:
 
 
 async def finish(desk: Desk, venue: PaperVenue) -> None:
-    await within(10, lambda: not desk.books.open_orders() and desk.journal.durable_seq == desk.journal.position.seq)
+    await within(30, lambda: not desk.books.open_orders() and desk.journal.durable_seq == desk.journal.position.seq)
     await asyncio.sleep(0.3)
     await desk.stop()
     await assert_books_agree(desk, venue)
@@ -117,9 +117,9 @@ async def test_parents_are_worked_to_the_last_lot(venue: PaperVenue, make_desk: 
     ]
     desk = make_desk(wanted)
     await desk.start()
-    await within(15, lambda: over(desk, "twap-1", "adaptive-1"))
+    await within(30, lambda: over(desk, "twap-1", "adaptive-1"))
     want(desk, [{**one, "cancelled": "enough"} for one in wanted])
-    await within(10, lambda: over(desk, *(one["parent_id"] for one in wanted)))
+    await within(30, lambda: over(desk, *(one["parent_id"] for one in wanted)))
     assert parent(desk, "twap-1").status is ParentStatus.FILLED, parent(desk, "twap-1").detail
     assert parent(desk, "twap-1").filled == 6001
     assert parent(desk, "adaptive-1").status is ParentStatus.FILLED, parent(desk, "adaptive-1").detail
@@ -135,9 +135,9 @@ async def test_a_cancelled_parent_sends_nothing_more_and_one_cancelled_before_it
     wanted[1]["cancelled"] = "a slip of the hand (ann)"
     desk = make_desk(wanted)
     await desk.start()
-    await within(15, lambda: "long" in desk.books.parents and parent(desk, "long").filled > 0)
+    await within(30, lambda: "long" in desk.books.parents and parent(desk, "long").filled > 0)
     want(desk, [{**one, "cancelled": "enough (ann)"} for one in wanted])
-    await within(5, lambda: over(desk, "long", "never"))
+    await within(30, lambda: over(desk, "long", "never"))
     children = parent(desk, "long").children
     assert (parent(desk, "long").status, parent(desk, "long").detail) == (ParentStatus.CANCELED, "enough (ann)")
     assert (parent(desk, "never").status, parent(desk, "never").children) == (ParentStatus.CANCELED, 0)
@@ -150,7 +150,7 @@ async def test_a_clean_restart_goes_on_with_the_parent(venue: PaperVenue, make_d
     wanted = [asked("twap-1", 8000, 8, slices=8, patience_s=0.5)]
     first = make_desk(wanted)
     await first.start()
-    await within(15, lambda: "twap-1" in first.books.parents and parent(first, "twap-1").filled > 0)
+    await within(30, lambda: "twap-1" in first.books.parents and parent(first, "twap-1").filled > 0)
     await first.stop()
     assert not first.books.open_orders()
     assert parent(first, "twap-1").status is ParentStatus.ACTIVE

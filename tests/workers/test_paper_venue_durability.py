@@ -212,7 +212,7 @@ async def test_what_is_told_of_the_account_is_on_disk(tmp_path: Path, monkeypatc
 
         monkeypatch.setattr(journal, "_write", slow)
         placing = asyncio.create_task(venue.order(newClientOrderId="early"))
-        await within(5, lambda: venue.venue.engine.find("early"))
+        await within(30, lambda: venue.venue.engine.find("early"))
         asking = asyncio.create_task(venue.call("GET", "order", symbol="BTCUSDT", origClientOrderId="early"))
         done, _ = await asyncio.wait({asking}, timeout=0.2)
         assert not done
