@@ -123,8 +123,10 @@ class Caretaker:
         """Until cancelled: reconcile when asked to, when books are not reconciled, and every minute."""
         while True:
             wait_s = self._config.reconcile_every_s if self._host.reconciled else self._retry_s()
+            # Not wait_for, which can lose a cancellation that comes together with the wish.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._wanted.wait()
             self._wanted.clear()
             if self._host.connected:
                 await self._reconcile()

@@ -123,7 +123,8 @@ class TradingLoop:
 
     async def _try(self, session: VenueSession) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(session.meet(), self.config.order_timeout_s)
+            async with asyncio.timeout(self.config.order_timeout_s):
+                await session.meet()
 
     def _open_session(self) -> None:
         recovered = self.journal.recovered

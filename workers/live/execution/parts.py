@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
+
+END_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -17,8 +19,12 @@ async def together(parts: Mapping[str, Coroutine[Any, Any, None]], *, of: str) -
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        running = set(tasks)
+        while running:
+            # More than once: a part that loses a cancellation must not keep the others from ending.
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=END_S)
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     for task, outcome in zip(tasks, outcomes, strict=True):
         if isinstance(outcome, Exception):
