@@ -35,7 +35,7 @@ export function mountRebalances(host) {
     (run) => ({ text: words(run.method), sub: outcomeWords(run), cls: "wrap" }),
     (run) => ({ node: () => pill(...standing(run)), key: standing(run).join() }),
     (run) => (run.state === "done" ? String(made(run).length) : DASH),
-    (run) => (run.cost === null ? DASH : `${number(run.cost)} ${quote(run)}`),
+    (run) => (run.state !== "done" ? DASH : `${number(run.cost)} ${quote(run)}`),
     (run) => (run.schedule ? "standing policy" : run.requested_by),
     (run) => ({ text: outcomeWords(run), title: outcomeWords(run), cls: "clip" }),
   ];
@@ -87,12 +87,16 @@ function card(run, newest, error) {
     el("p", { class: ["refused", "failed"].includes(run.state) ? "bad" : "" }, outcomeWords(run)),
     run.outcome.conflict && run.execution ? el("p", { class: "bad" }, conflictWords(run.outcome.conflict)) : null,
     against(run),
+    short(run) ? el("p", { class: "warn" }, `Learned from ${number(run.inputs.bars, 0)} bars only; ${number(run.policy.bars, 0)} were asked for.`) : null,
     run.outcome.targets ? weights(run) : null,
     run.execution ? legs(run) : made(run).length ? trades(run) : null,
     run.outcome.status ? proof(run) : null,
     actions(run),
   ].filter(Boolean);
 }
+
+/** Too little history to trust: less than half of what was asked for. */
+const short = (run) => run.inputs.bars && run.inputs.bars < run.policy.bars / 2;
 
 /** A strategy that runs keeps to its own target: what is bought here it may sell again. */
 function rival(run) {
