@@ -85,7 +85,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
     async def _subscribe(self, topic: Topic, since: Any) -> None:
         if not allowed(self.ctx, topic.capability):
             await self._say("error", topic=topic.name, data=f"this topic needs the permission {topic.capability.value}")
-            await self.close(REFUSED)
+            await self._end(REFUSED)
             return
         known = since if isinstance(since, int) and not isinstance(since, bool) and since >= 0 else None
         try:
@@ -110,7 +110,13 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
 
     async def _come_again(self, error: Exception) -> None:
         log.warning("live socket closed", error=f"{type(error).__name__}: {error}")
-        await self.close(COME_AGAIN)
+        await self._end(COME_AGAIN)
+
+    async def _end(self, code: int) -> None:
+        """Close the socket; nothing is sent into it any more."""
+        if asyncio.current_task() is not self._sender:
+            self._sender.cancel()
+        await self.close(code)
 
     async def _heartbeats_messages_and_rechecks(self) -> None:
         beat_at = check_at = time.monotonic()
@@ -126,7 +132,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 if not await self._still_allowed():
                     return
             if self.client.too_slow:
-                await self.close(TOO_SLOW)
+                await self._end(TOO_SLOW)
                 return
             self.client.wake.clear()
             async with self._order:
@@ -142,11 +148,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         """Ask again who this is; close when it is nobody, or when a topic is no longer theirs."""
         caller = await self._caller()
         if caller is None:
-            await self.close(SIGN_IN)
+            await self._end(SIGN_IN)
             return False
         self.ctx = caller
         if any(not allowed(caller, TOPICS[name].capability) for name in self._last):
-            await self.close(REFUSED)
+            await self._end(REFUSED)
             return False
         return True
 
