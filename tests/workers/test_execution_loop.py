@@ -177,16 +177,25 @@ async def test_a_cut_connection_stops_entries_until_books_were_compared(
 
 
 async def test_a_late_wake_trusts_nothing_and_compares_first(
-    venue: PaperVenue, make_desk: MakeDesk, tmp_path: Path
+    venue: PaperVenue, make_desk: MakeDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = make_desk()
     await desk.start()
     await within(20, lambda: desk.books.fills >= 2)
+    adapter, offsets = desk.loop.home.dialect.venue, list[int]()
+    measure = adapter.synchronise_clock
+
+    async def measured() -> int:
+        offsets.append(await measure())
+        return offsets[-1]
+
+    monkeypatch.setattr(adapter, "synchronise_clock", measured)
     paused = time.time_ns()
     time.sleep(3.5)  # noqa: ASYNC251  # stands for a stopped process
     woken = time.time_ns()
     await within(30, lambda: desk.loop.kernel.gaps == 1)
     await within(30, lambda: desk.loop.reconciled)
+    await within(30, lambda: offsets)
     fills = desk.books.fills
     await within(20, lambda: desk.books.fills > fills)
     await quiet(desk)

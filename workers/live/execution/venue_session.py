@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -30,6 +31,7 @@ from workers.live.execution.venue_books import VenueBooks
 SECOND_NS: Final = 1_000_000_000
 MS: Final = 1_000_000
 HISTORY_BARS: Final = 1000
+CLOCK_EVERY_S: Final = 600.0
 RETRY_CAP_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
@@ -71,6 +73,7 @@ class VenueSession:
         self._opened: dict[str, tuple[int, int]] = {}
         """Market session by instrument, and when it began, ns; 0 for one that was on when we came."""
         self._newest: dict[str, int] = {}
+        self._paused = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -178,9 +181,29 @@ class VenueSession:
         return {
             "market": self.feed.run(),
             "account": self.users.run(),
+            "clock": self._keep_clock(),
             "orders": self.caretaker.settle_orders(),
             "reconciliation": self.caretaker.keep_reconciled(),
         }
+
+    async def _keep_clock(self) -> None:
+        """Until cancelled: measure the venue's clock now and then, and after a pause; a bad answer keeps the old one.
+
+        Windows and deadlines of orders are told in the venue's time, and our clock may drift or be set.
+        """
+        wait_s = CLOCK_EVERY_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._paused.wait()
+            self._paused.clear()
+            try:
+                await self.dialect.venue.synchronise_clock()
+            except VenueError as error:
+                log.warning("venue's clock was not measured", venue=self.name, error=str(error))
+                wait_s = RETRY_CAP_S
+            else:
+                wait_s = CLOCK_EVERY_S
 
     # -- market
 
@@ -285,6 +308,7 @@ class VenueSession:
 
     def resync(self, reason: str) -> None:
         """The process was paused: trust no connection, and compare everything anew."""
+        self._paused.set()
         if self.caretaker is not None:
             self.caretaker.cut()
             self.caretaker.want()
