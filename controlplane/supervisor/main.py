@@ -37,6 +37,7 @@ TICK_S = 0.2
 HEARTBEAT_S = 1.0
 # Each works one core for seconds before it is ready, and two cores are what every machine has.
 AT_ONCE = 2
+STORAGE = ("postgres", "valkey")
 
 
 class StartError(RuntimeError):
@@ -94,10 +95,16 @@ class Supervisor:
             time.sleep(TICK_S)
 
     def stop_all(self) -> None:
-        """Stop in the reverse order of starting: trading first, storage last."""
-        for process in reversed(self.running):
-            self.screen.step(f"stopping {process.spec.name}")
-            process.stop()
+        """Stop trading first, while its venue still answers; then everything else at once; storage last."""
+        first = [process for process in self.running if process.spec.name == "execution"]
+        last = [process for process in self.running if process.spec.name in STORAGE]
+        between = [process for process in self.running if process not in (*first, *last)]
+        for group in (first, between, last):
+            for process in group:
+                process.ask_to_stop()
+            for process in group:
+                self.screen.step(f"stopping {process.spec.name}")
+                process.stop()
         self._record()
 
     def forget_heartbeats(self) -> None:

@@ -43,6 +43,8 @@ class Supervised:
     """When it last answered the supervisor, Unix seconds."""
     _probed_at: float = 0.0
     ready: bool = field(default=False)
+    _asked: subprocess.Popen[bytes] | None = None
+    """What was asked to end; asked twice, some programs leave their work behind."""
 
     @property
     def log_path(self) -> Path:
@@ -93,13 +95,20 @@ class Supervised:
         self.restart_at = now + delay
         return f"{self.spec.name} ended with {code}; starting again in {delay:g} s (log: {self.log_path})"
 
-    def stop(self) -> None:
-        """Ask the process to end, wait, and kill what does not listen."""
-        if self.child is None or self.child.poll() is not None:
+    def ask_to_stop(self) -> None:
+        """Ask the process to end, once; ``stop`` waits for it."""
+        if self.child is None or self.child is self._asked or self.child.poll() is not None:
             return
+        self._asked = self.child
         # A stopped process cannot hear: let it go on so that it can end.
         self.child.send_signal(signal.SIGCONT)
         self.child.send_signal(self.spec.stop_signal)
+
+    def stop(self) -> None:
+        """Ask the process to end, wait, and kill what does not listen."""
+        if self.child is None:
+            return
+        self.ask_to_stop()
         try:
             self.child.wait(self.spec.stop_seconds)
         except subprocess.TimeoutExpired:
