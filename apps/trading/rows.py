@@ -22,6 +22,7 @@ from apps.trading.models import (
     ResumeRequest,
     TradingControl,
 )
+from workers.engine.execution.conditional_types import KEPT
 from workers.engine.instruments import split_key
 
 
@@ -72,6 +73,7 @@ def order_row(order: Order) -> dict[str, Any]:
         "updated_at": stamp(order.updated_at),
         "ended_at": stamp(order.ended_at),
         "trigger_price": amount(order.trigger_price),
+        "held_by": _held_by(order),
         "expires_at": stamp(order.expires_at),
         "emulated": bool(order.emulated),
         "emulated_why": order.emulated,
@@ -81,6 +83,13 @@ def order_row(order: Order) -> dict[str, Any]:
         "parent_id": order.parent_id,
         "version": order.version,
     }
+
+
+def _held_by(order: Order) -> str:
+    """Who watches for the trigger price: ``venue``, ``kernel``, or nobody, for an order that waits for none."""
+    if order.trigger_price is None and KEPT not in order.emulated:
+        return ""
+    return "kernel" if KEPT in order.emulated else "venue"
 
 
 def fill_row(fill: Fill) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from apps.core.models import OutboxMessage
 from apps.trading import rows, selectors, services
 from tests.factories import journal
 from tests.support.kernels import LIMITS, Rig
+from workers.engine import events as e
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.conditional_place import Bracket
-from workers.engine.execution.conditional_types import ConditionalRequest
+from workers.engine.execution.conditional_types import ConditionalRequest, TriggerSource
+from workers.engine.market.venues import PAPER
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.vocabulary import FeedState, Side, TimeInForce
 
@@ -55,7 +57,7 @@ def test_a_bracket_is_listed_with_its_trigger_its_origin_and_what_is_emulated() 
     held = rows.order_row(selectors.get_order(f"{entry_id}.sl"))
     assert (held["order_type"], held["status"], held["open"]) == ("TRAILING_STOP", "ARMED", True)
     assert (held["trigger_price"], held["origin"], held["group"]) == ("99", entry_id, f"{entry_id}.g")
-    assert held["emulated"] is True
+    assert (held["emulated"], held["held_by"]) == (True, "kernel")
     assert "TRAILING_STOP held by the kernel on the opposite touch: the venue has none" in held["emulated_why"]
     services.project(CTX, worker="w", records=records)
     stopped = rows.order_row(selectors.get_order(f"{entry_id}.sl"))
@@ -71,6 +73,31 @@ def test_a_bracket_is_listed_with_its_trigger_its_origin_and_what_is_emulated() 
     assert (row["emulated_why"], row["open"]) == ("GTD by the kernel's clock, GTC at the venue", True)
     assert row["expires_at"] is not None
     assert {order.client_id for order in selectors.orders(open_only=True)} == {dated.client_id}
+
+
+def test_a_stop_of_the_venue_says_who_holds_it_until_the_venue_refuses() -> None:
+    rig = Rig(features=PAPER.features).open(limits=LIMITS)
+    rig.top(SYMBOL, 99_99, 100_01)
+    request = ConditionalRequest(
+        symbol=SYMBOL, side=Side.BUY, lots=50_000, trigger=110_00, source=TriggerSource.LAST_TRADE
+    )
+    rig.kernel.desk.now = rig.now
+    stop_id = rig.kernel.desk.hold(request)
+    rig.take(rig.kernel.on_timer(rig.now))
+    assert stop_id is not None
+    sent = rig.sent[-1].intent.client_id
+    resting = len(rig.journal)
+    rig.report(e.OrderRejected(ts=rig.now, client_id=sent, code="-2010", message="no"))
+    records = journal.records(rig.journal)  # type: ignore[arg-type]  # all are Journalled
+    services.project(CTX, worker="w", records=records[:resting])
+    for client_id in (stop_id, sent):
+        row = rows.order_row(selectors.get_order(client_id))
+        assert (row["trigger_price"], row["held_by"], row["emulated_why"]) == ("110", "venue", "")
+    services.project(CTX, worker="w", records=records)
+    row = rows.order_row(selectors.get_order(stop_id))
+    assert (row["held_by"], row["emulated"], row["status"]) == ("kernel", True, "ARMED")
+    assert row["emulated_why"] == "held by the kernel on the last trade: the venue refused it (-2010 no)"
+    assert [line["what"] for line in row["timeline"]] == ["held by the venue", "held by the kernel"]
 
 
 def test_any_cut_into_batches_makes_the_same_rows() -> None:

@@ -19,6 +19,7 @@ from workers.engine import events as e
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.conditional_place import Bracket, Oco
 from workers.engine.execution.conditional_types import ConditionalKind, ConditionalRequest, TriggerSource
+from workers.engine.market.venues import PAPER
 from workers.engine.ports import Effects
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.vocabulary import FeedState, OrderStatus, Side, TimeInForce, TradingState
@@ -74,6 +75,8 @@ class AtVenue:
     lots: int
     filled: int = 0
     open: bool = True
+    trigger: int = 0
+    """A stop trades nothing before the bid was there."""
     trades: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -81,7 +84,7 @@ class World:
     """One kernel and one venue."""
 
     def __init__(self) -> None:
-        self.rig: FragileRig = FragileRig()
+        self.rig: FragileRig = FragileRig(features=PAPER.features)
         self.rig.open(limits=WIDE, cash="1000000")
         self.bid = 100_00
         self.venue: dict[str, AtVenue] = {}
@@ -99,10 +102,12 @@ class World:
     def deliver(self) -> None:
         for send in self.rig.sent:
             intent = send.intent
-            self.venue.setdefault(intent.client_id, AtVenue(intent.side, intent.lots))
+            self.venue.setdefault(intent.client_id, AtVenue(intent.side, intent.lots, trigger=intent.trigger))
 
     def fill(self, client_id: str, lots: int) -> None:
         order = self.venue[client_id]
+        if order.trigger and not order.filled and self.bid > order.trigger:
+            return
         lots = min(lots, order.lots - order.filled)
         self.trade_id += 1
         order.trades.append((self.trade_id, lots))
@@ -237,7 +242,7 @@ class World:
 
     def restart(self) -> None:
         old = self.rig
-        self.rig = rig = FragileRig(old.instruments)
+        self.rig = rig = FragileRig(old.instruments, features=PAPER.features)
         for name in ("now", "journal", "sent", "cancels"):
             setattr(rig, name, getattr(old, name))
         rig.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(rig.journal))  # type: ignore[arg-type]  # all are Journalled

@@ -19,16 +19,19 @@ from tests.support.kernels import LIMITS
 from workers.adapters.forecast_client import Reply
 from workers.adapters.journal import Journal
 from workers.engine.accounting.books import Books, replay
-from workers.engine.events import Forecast, JournalEvent
+from workers.engine.events import Forecast, JournalEvent, Trade
 from workers.engine.instruments import atoms
 from workers.engine.risk.limits import limits_digest
+from workers.engine.vocabulary import Side
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.control import Control, Desired
 from workers.live.execution.loop import TradingLoop
 from workers.live.execution.names import Names
 from workers.live.paper_venue.config import MarketKind, VenueConfig
 from workers.live.paper_venue.profiles import parse
+from workers.live.paper_venue.rest import STAGE_KEY
 from workers.live.paper_venue.server import application
+from workers.live.paper_venue.stage import Stage
 
 FAULT_TOKEN = "let-me-break-things"
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -75,8 +78,16 @@ class Oscillating:
 class PaperVenue:
     """The real paper venue on a port of its own, with its fault port open."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, stage: Stage | None = None) -> None:
         self.url = url
+        self._stage = stage
+
+    async def trade(self, symbol: str, price: int) -> None:
+        """Have somebody sell one lot at ``price`` ticks, which no stream tells of."""
+        assert self._stage is not None, "only of a venue in this process"
+        now, home = time.time_ns(), self._stage.home
+        trade = Trade(symbol=symbol, ts_event=now, ts_recv=now, trade_id=0, price=price, lots=1, aggressor=Side.SELL)
+        await home.desk.book(home.engine.on_trade(trade))
 
     async def fault(self, **faults: int | bool) -> None:
         """Make it misbehave."""
@@ -108,13 +119,14 @@ async def paper_venue(
         latency_median_ms=0.5,
         venues=parse(venues),
     )
-    runner = web.AppRunner(application(config), access_log=None, shutdown_timeout=0.1)
+    app = application(config)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     host, bound = runner.addresses[0][:2]
     try:
-        yield PaperVenue(f"http://{host}:{bound}")
+        yield PaperVenue(f"http://{host}:{bound}", app[STAGE_KEY])
     finally:
         await runner.cleanup()
 

@@ -63,6 +63,7 @@ def order(
     tif: TimeInForce = TimeInForce.GTC,
     kind: OrderType | None = None,
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER,
+    trigger: int = 0,
 ) -> NewOrder:
     return NewOrder(
         client_id=client_id,
@@ -73,6 +74,7 @@ def order(
         lots=lots,
         price=price,
         self_trade=self_trade,
+        trigger=trigger,
     )
 
 

@@ -44,6 +44,8 @@ BUSY_CODES: Final = frozenset({-1003, -1008, -1015})
 CANCEL_REJECTED: Final = -2011
 NO_SUCH_ORDER: Final = -2013
 ORDER_REJECTED: Final = -2010
+_STOPS: Final = {OrderType.MARKET: "STOP_LOSS", OrderType.LIMIT: "STOP_LOSS_LIMIT"}
+"""Binance's names of orders with a trigger."""
 DEFAULT_RETRY_S: Final = 5.0
 MIN_WINDOW_MS: Final = 50
 MAX_WINDOW_MS: Final = 5000
@@ -230,7 +232,7 @@ class CcxtVenue:
         params = {
             "symbol": intent.symbol,
             "side": intent.side.name,
-            "type": intent.order_type.value,
+            "type": _STOPS[intent.order_type] if intent.trigger else intent.order_type.value,
             "quantity": f"{instrument.quantity(intent.lots):f}",
             "newClientOrderId": intent.client_id,
             "newOrderRespType": "FULL",
@@ -240,6 +242,8 @@ class CcxtVenue:
             params["price"] = f"{instrument.price(intent.price):f}"
         if intent.order_type is OrderType.LIMIT:
             params["timeInForce"] = wire_tif(intent.tif).value
+        if intent.trigger:
+            params["stopPrice"] = f"{instrument.price(intent.trigger):f}"
         if intent.min_lots:
             params["minQty"] = f"{instrument.quantity(intent.min_lots):f}"
         return self._signed(now, **params)

@@ -31,7 +31,7 @@ from workers.engine.events import (
     ReconciliationDone,
 )
 from workers.engine.execution.matching import MatchingEngine
-from workers.engine.execution.matching_types import Accepted, Ended, Filled, NewOrder, Refused, Reports
+from workers.engine.execution.matching_types import Accepted, Ended, Filled, NewOrder, Refused, Reports, Triggered
 from workers.engine.instruments import Instrument, atoms
 from workers.engine.kernel import Kernel
 from workers.engine.ports import Cancel, Effects, Journal, RequestForecast, Send
@@ -231,7 +231,7 @@ class Simulator:
                 maker=report.maker,
                 ts_event=at,
             )
-        if isinstance(report, Accepted):
+        if isinstance(report, Accepted | Triggered):
             return OrderAccepted(ts=at, client_id=order.client_id, venue_order_id=str(order.order_id))
         if isinstance(report, Ended):
             return OrderEnded(ts=at, client_id=order.client_id, status=report.status, detail=report.reason.value)
@@ -247,6 +247,7 @@ def _new_order(intent: OrderIntended) -> NewOrder:
         tif=intent.tif,
         lots=intent.lots,
         price=intent.price,
+        trigger=intent.trigger,
     )
 
 

@@ -26,8 +26,11 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A decision older than this must not reach the wire."""
     denial_pause_ns: int = SECOND_NS
     """After a denial, further orders of that side and symbol are not even proposed for so long."""
-    features: frozenset[Feature] = PAPER.features
-    """What the home venue does natively; anything else of an order is emulated, and said so on the order."""
+    features: frozenset[Feature] = PAPER.features - {Feature.STOP, Feature.STOP_LIMIT, Feature.TRIGGER_LAST_TRADE}
+    """What the home venue does natively; anything else of an order is emulated, and said so on the order.
+
+    Without stops, as a simulated market may have bars alone, and no trade that would trigger them.
+    """
     features_at: dict[str, frozenset[Feature]] = {}
     """What other venues of the account do natively, by name; one that is not listed does what the home venue does."""
     forecast_grace_ns: int = SECOND_NS // 2

@@ -212,7 +212,7 @@ class Desk:
         name = (request.run_id or "") if parent is None else parent.parent_id
         client_id = client_order_id(name, self.books.epoch, self.books.decisions)
         expires_at, emulated = 0, ""
-        features = self._features(request.symbol)
+        features = self.offered(request.symbol)
         if not is_plain(request, features):
             request, expires_at, emulated, unfit = self._terms(request, features)
             against = (*against, *unfit)
@@ -228,7 +228,7 @@ class Desk:
         self._send(request, client_id, verdict, stages, parent)
         return client_id
 
-    def _features(self, symbol: str) -> frozenset[Feature]:
+    def offered(self, symbol: str) -> frozenset[Feature]:
         """What the venue of ``symbol`` does natively."""
         others, market = self.config.features_at, self.markets.get(symbol)
         if not others or market is None:
@@ -304,7 +304,7 @@ class Desk:
             lots=request.lots,
             price=request.price,
             reduce_only=request.reduce_only,
-            reference=market.reference,
+            reference=request.trigger or market.reference,
             forecast_id=forecast.forecast_id if forecast else "",
             model_digest=forecast.model_digest if forecast else "",
             limits_version=self.risk.limits.version if self.risk.limits else 0,
@@ -319,6 +319,7 @@ class Desk:
             replaces=request.replaces,
             min_lots=request.min_lots,
             route=request.route,
+            trigger=request.trigger,
         )
         for leg in request.exits:
             self.record(leg)

@@ -152,7 +152,7 @@ class OrderIntended(JournalEvent, frozen=True):
     price: int
     reduce_only: bool
     reference: int
-    """Price in ticks that the collar was checked against, and arrival price of the order."""
+    """Price in ticks that the collar was checked against, and arrival price of the order; the trigger of a stop."""
     forecast_id: str
     model_digest: str
     limits_version: int
@@ -175,6 +175,8 @@ class OrderIntended(JournalEvent, frozen=True):
     """The venue fills at least so many lots at once, or none; 0 for any part."""
     route: int = 0
     """Number of the parent's routing decision whose leg it is; 0 for none."""
+    trigger: int = 0
+    """A stop of the venue's own: it waits there for a trade at or beyond this price, ticks; 0 for none."""
 
 
 class OrderSent(JournalEvent, frozen=True):
@@ -336,6 +338,15 @@ class ConditionalAccepted(JournalEvent, frozen=True):
     legs: int = 1
     """How many orders the group has: one that a crash cut short is not half of what was asked for."""
     post_only: bool = False
+    native: bool = False
+    """The venue holds it: its order is sent at once, with the trigger."""
+
+
+class ConditionalKept(JournalEvent, frozen=True):
+    """The venue refused to hold the order, and the kernel holds it from here on; ``emulated`` says why."""
+
+    client_id: str
+    emulated: str
 
 
 class ConditionalMoved(JournalEvent, frozen=True):
@@ -444,6 +455,7 @@ Journalled = (
     | ParentMeasured
     | ConditionalAccepted
     | ConditionalMoved
+    | ConditionalKept
     | ConditionalTriggered
     | ConditionalEnded
     | FundingSettled

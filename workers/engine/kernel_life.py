@@ -221,7 +221,10 @@ class KernelLife:
             return
         self._desk.record(FeedChanged(ts=self._desk.now, symbol=market.symbol, state=state, detail=detail))
         if state is not FeedState.LIVE:
-            self._desk.cancel_open(market.symbol, f"feed {state.value}")
+            for order in list(market.line.open.values()):
+                # A stop that the venue watches needs no feed of ours.
+                if not order.protects:
+                    self._desk.cancel(order.client_id, f"feed {state.value}")
 
     def _sample(self, now: int) -> None:
         """Journal the valuation when it is due; the first sample of a UTC day sets what the day's loss counts from."""
@@ -286,11 +289,15 @@ class KernelLife:
         return max(-side * self._desk.position(symbol), 0)
 
     def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
-        """Cancel open orders and end parents; with ``run_id`` only what belongs to that run."""
+        """Cancel open orders and end parents; with ``run_id`` only what belongs to that run.
+
+        Without ``parents`` this session alone ends: those go on later, and stops at the venue protect meanwhile.
+        """
         for order in self.books.open_orders():
             # Of no run that is on, and nobody's parent: left over from an earlier one.
             stray = not order.parent_id and order.run_id not in self.books.runs
-            if run_id is None or order.run_id == run_id or stray:
+            kept = not parents and order.protects
+            if not kept and (run_id is None or order.run_id == run_id or stray):
                 self._desk.request_cancel(order, reason)
         if parents:
             self._desk.parents.cancel_all(reason, run_id=run_id)

@@ -68,6 +68,7 @@ class OrderSerializer(Base):
     updated_at = at()
     ended_at = at(null=True)
     trigger_price = amount(null=True)
+    held_by = serializers.CharField(help_text="Who watches for the trigger price: venue, kernel, or empty.")
     expires_at = at(null=True)
     emulated = serializers.BooleanField(help_text="True when the kernel does in the venue's place what the type asks.")
     emulated_why = serializers.CharField()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.trading.domain import signals
 from apps.trading.domain.states import OrderState, at, short
 from workers.engine import events as ev
-from workers.engine.execution.conditional_types import ConditionalKind, ConditionalStatus
+from workers.engine.execution.conditional_types import KEPT, ConditionalKind, ConditionalStatus
 from workers.engine.instruments import Instrument
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def _accepted(books: Books, event: ev.ConditionalAccepted) -> None:
         updated_at=at(event.ts),
         last_seq=books.seq,
     )
-    order.note(books.seq, event.ts, what="held by the kernel", detail=event.emulated)
+    held = "held by the venue" if event.native else KEPT
+    order.note(books.seq, event.ts, what=held, detail=event.emulated)
     books.orders[event.client_id] = order
     books.changed_orders[event.client_id] = None
     if event.reduce_only and event.kind in (ConditionalKind.STOP, ConditionalKind.TRAILING_STOP):
@@ -66,6 +67,13 @@ def _moved(books: Books, event: ev.ConditionalMoved) -> None:
         order.trigger_price = _price(books.instrument(order.symbol), event.trigger)
         order.updated_at, order.last_seq = at(event.ts), books.seq
         order.version += 1
+
+
+def _kept(books: Books, event: ev.ConditionalKept) -> None:
+    order = books.order(event.client_id, "kept")
+    if order is not None:
+        order.emulated = short(event.emulated)
+        order.note(books.seq, event.ts, what=KEPT, detail=event.emulated)
 
 
 def _triggered(books: Books, event: ev.ConditionalTriggered) -> None:
@@ -95,6 +103,7 @@ def _price(instrument: Instrument, ticks: int) -> Any:
 HANDLERS: Final[dict[type, Callable[[Books, Any], None]]] = {
     ev.ConditionalAccepted: _accepted,
     ev.ConditionalMoved: _moved,
+    ev.ConditionalKept: _kept,
     ev.ConditionalTriggered: _triggered,
     ev.ConditionalEnded: _ended,
 }

@@ -277,6 +277,7 @@ def _order_intended(books: Books, event: ev.OrderIntended) -> None:
         epoch=event.epoch,
         decision=event.decision,
         stages=dict(event.stages),
+        trigger_price=instrument.price(event.trigger) if event.trigger else None,
         expires_at=at(event.expires_at) if event.expires_at else None,
         emulated=short(event.emulated),
         origin=event.conditional_id,

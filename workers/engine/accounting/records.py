@@ -94,4 +94,5 @@ def order_of(event: e.OrderIntended) -> Order:
         replaces=event.replaces,
         route=event.route,
         min_lots=event.min_lots,
+        trigger=event.trigger,
     )

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from workers.engine.accounting.line import Line
 from workers.engine.config import SECOND_NS
 from workers.engine.events import (
     Bar,
@@ -43,6 +42,7 @@ from workers.engine.execution.conditional_types import (
     ratchet,
     reached,
 )
+from workers.engine.execution.conditional_venue import guard, hear_venue
 from workers.engine.execution.orders import Order
 from workers.engine.ports import Journal
 from workers.engine.risk.gate import OrderRequest
@@ -114,7 +114,9 @@ class Conditionals:
 
     def _see(self, order: Conditional, price: int, follow: int, ts_event: int) -> None:
         """Trigger when ``price`` is at or beyond the level, else let a trailing stop follow ``follow``."""
-        if order.status is not ConditionalStatus.ARMED or order.rests or price <= 0:
+        if order.status is not ConditionalStatus.ARMED or price <= 0:
+            return
+        if order.rests and (not order.at_venue or self._working(order)):
             return
         if order.entry and not self._entered(order):
             return
@@ -190,8 +192,10 @@ class Conditionals:
         releaser = self._held.all.get(order.conditional_id) if order.conditional_id else None
         if isinstance(event, NEWS) and releaser is not None and releaser.live:
             self._pause(releaser.client_id)
+        if releaser is not None and releaser.at_venue:
+            hear_venue(self._desk, releaser, event)
         if type(event) is OrderFilled:
-            self._guard(self._desk.books.lines[order.symbol])
+            guard(self._desk, self._desk.books.lines[order.symbol])
         for held in tuple(self._held.of(order.symbol).values()):
             if held.live:
                 self._settle(held)
@@ -393,7 +397,7 @@ class Conditionals:
     # -- releasing
 
     def _release(self, order: Conditional, budget: Budget) -> None:
-        resting = order.kind is ConditionalKind.LIMIT
+        resting = order.kind is ConditionalKind.LIMIT or order.at_venue
         if not order.rests and (order.status is not ConditionalStatus.TRIGGERED or budget.working):
             return
         lots = whole = budget.left
@@ -427,7 +431,11 @@ class Conditionals:
         limits, reference = risk.limits, market.reference
         if limits is None or reference <= 0 or not self._trusted(market, market.reference_ts):
             return True
-        if order.price and abs(order.price - reference) * COLLAR_SCALE > limits.collar * reference:
+        if (
+            order.price
+            and not order.at_venue
+            and abs(order.price - reference) * COLLAR_SCALE > limits.collar * reference
+        ):
             # A limit so far away would be refused; it rests in the kernel until the market comes near.
             return True
         lost = market.line.venue not in risk.reconciled_at
@@ -435,7 +443,8 @@ class Conditionals:
 
     def _too_small(self, order: Conditional, lots: int) -> bool:
         market = self._desk.markets[order.symbol]
-        instrument, price = market.line.instrument, order.price or market.reference
+        waits = order.trigger if order.at_venue else 0
+        instrument, price = market.line.instrument, order.price or waits or market.reference
         return lots < instrument.min_lots or lots * price * instrument.lot_value < instrument.min_notional_money
 
     def _send(self, order: Conditional, lots: int) -> None:
@@ -455,6 +464,7 @@ class Conditionals:
             reduce_only=order.reduce_only,
             conditional_id=order.client_id,
             replaces=replaces,
+            trigger=order.trigger if order.at_venue else 0,
             decision={"conditional": order.client_id, "kind": order.kind.value, "seen": order.seen},
         )
         if desk.order(request) is not None:
@@ -484,16 +494,4 @@ class Conditionals:
         """An order leaves: note its end; with it, orders that may only reduce must still fit into the position."""
         if intent.expires_at:
             self.due = min(self.due, intent.expires_at)
-        self._guard(self._desk.books.lines[intent.symbol])
-
-    def _guard(self, line: Line) -> None:
-        """Cancel the newest reduce-only orders that the position no longer covers together with all others."""
-        held = max(line.position, 0), max(-line.position, 0)
-        for side, atoms, lots in ((Side.SELL, held[0], line.open_sell), (Side.BUY, held[1], line.open_buy)):
-            excess = lots - atoms // line.lot_atoms
-            if excess <= 0:
-                continue
-            for order in reversed(tuple(line.open.values())):
-                if order.side is side and order.reduce_only and excess > 0:
-                    excess -= order.remaining
-                    self._desk.cancel(order.client_id, "the position it may reduce is smaller now")
+        guard(self._desk, self._desk.books.lines[intent.symbol])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
@@ -66,6 +66,7 @@ class ConditionalBook:
             entry=event.entry,
             legs=event.legs,
             post_only=event.post_only,
+            native=event.native,
             session_id=event.session_id,
             emulated=event.emulated,
             created=event.ts,
@@ -82,6 +83,12 @@ class ConditionalBook:
         if order is not None:
             order.trigger, order.extreme, order.session_id = event.trigger, event.extreme, event.session_id
             order.updated = event.ts
+
+    def kept(self, event: e.ConditionalKept) -> None:
+        """The venue did not want it."""
+        order = self.all.get(event.client_id)
+        if order is not None and order.live:
+            order.native, order.emulated, order.updated = False, event.emulated, event.ts
 
     def triggered(self, event: e.ConditionalTriggered) -> None:
         """Its price was seen."""
@@ -117,18 +124,18 @@ class ConditionalBook:
             order.updated = event.ts
 
 
-EVENTS: Final = (e.ConditionalAccepted, e.ConditionalMoved, e.ConditionalTriggered, e.ConditionalEnded)
+Event = e.ConditionalAccepted | e.ConditionalKept | e.ConditionalMoved | e.ConditionalTriggered | e.ConditionalEnded
+EVENTS: Final = get_args(Event)
 
 
-def on_event(
-    books: Books,
-    event: e.ConditionalAccepted | e.ConditionalMoved | e.ConditionalTriggered | e.ConditionalEnded,
-) -> tuple[()]:
+def on_event(books: Books, event: Event) -> tuple[()]:
     """Handler of the books; touches no line."""
     held = books.conditionals
     if isinstance(event, e.ConditionalAccepted):
         books.decisions += 1
         held.accepted(event)
+    elif isinstance(event, e.ConditionalKept):
+        held.kept(event)
     elif isinstance(event, e.ConditionalMoved):
         held.moved(event)
     elif isinstance(event, e.ConditionalTriggered):

@@ -6,6 +6,7 @@ A bracket's exits are journalled before its entry, so that no crash can leave an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +15,14 @@ import msgspec
 from workers.engine.events import ConditionalAccepted, OrderDenied
 from workers.engine.execution.client_ids import client_order_id
 from workers.engine.execution.conditional_types import (
+    KEPT,
     ConditionalKind,
     ConditionalRequest,
     TriggerSource,
     expiry_of,
     problem_of,
 )
-from workers.engine.market.venues import Feature
+from workers.engine.market.venues import Feature, holds_stop
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.vocabulary import OrderType, Reason, Side, TimeInForce, TradingState
 
@@ -202,6 +204,7 @@ def accepted(
 ) -> ConditionalAccepted:
     """The event that takes ``request`` on; a trailing stop without a trigger gets one as soon as it counts."""
     run, market = desk.run, desk.markets[request.symbol]
+    native = _is_native(desk, request, group=group, entry=entry)
     return ConditionalAccepted(
         ts=desk.now,
         client_id=client_id,
@@ -223,28 +226,46 @@ def accepted(
         entry=entry,
         session_id=market.session_id,
         reference=market.reference,
-        emulated=_emulated(desk, request, group=group, entry=entry),
+        emulated="" if native else _emulated(desk, request, group=group, entry=entry),
         decision=request.decision,
         legs=count,
         post_only=request.post_only,
+        native=native,
     )
+
+
+def _is_native(desk: Desk, request: ConditionalRequest, *, group: str, entry: str) -> bool:
+    """True for a plain stop on the last trade where the venue holds such orders."""
+    plain = request.kind is ConditionalKind.STOP and not (group or entry or request.post_only)
+    wanted = request.native and request.source is TriggerSource.LAST_TRADE
+    return plain and wanted and holds_stop(desk.offered(request.symbol), limited=request.price > 0)
 
 
 def _emulated(desk: Desk, request: ConditionalRequest, *, group: str, entry: str) -> str:
     """What the kernel does in the venue's place, and why, in words."""
-    native, said = desk.config.features, []
+    native, said = desk.offered(request.symbol), []
     feature = _FEATURES.get(request.kind)
     if feature is Feature.STOP and request.price:
         feature = Feature.STOP_LIMIT
     if request.kind is ConditionalKind.REPLACEMENT:
         said.append("replaced by the kernel: cancelled first, sent anew when that is confirmed")
     if feature is not None:
-        why = "so that the gate and halts apply when it fires" if feature in native else "the venue has none"
+        why = _why(request, feature, native) if feature in native else "the venue has none"
         watched = "last trade" if request.source is TriggerSource.LAST_TRADE else "opposite touch"
-        said.append(f"{feature.value} held by the kernel on the {watched}: {why}")
+        said.append(f"{feature.value} {KEPT} on the {watched}: {why}")
     if group:
         said.append(f"{'BRACKET' if entry else 'OCO'} linked by the kernel")
     return "; ".join(said)
+
+
+def _why(request: ConditionalRequest, feature: Feature, native: AbstractSet[Feature]) -> str:
+    """Why the kernel holds what the venue could."""
+    if feature in (Feature.STOP, Feature.STOP_LIMIT) and Feature.TRIGGER_LAST_TRADE in native:
+        if not request.native:
+            return "so it was asked for"
+        if request.source is not TriggerSource.LAST_TRADE:
+            return "the venue's stops look at its last trade"
+    return "so that the gate and halts apply when it fires"
 
 
 # -- what is refused

@@ -1,7 +1,8 @@
 """Conditional orders: what is asked for, what the books hold of each, and the arithmetic of their prices. Pure.
 
 A conditional order is held by the kernel and sends nothing until its price is seen; then it releases an ordinary order
-through the whole risk gate. It changes by journal events alone, so that a restarted worker holds what it held before.
+through the whole risk gate. A plain stop on the last trade is sent at once, through the same gate, where the venue
+holds such orders. It changes by journal events alone, so that a restarted worker holds what it held before.
 Prices are ticks, quantities lots, times ns by our clock. ``docs/orders.md`` says what each type does on which venue.
 """
 
@@ -16,6 +17,8 @@ from workers.engine.config import DAY_NS
 from workers.engine.vocabulary import OrderType, Side, TimeInForce
 
 BPS: Final = 10_000
+KEPT: Final = "held by the kernel"
+"""What is said of every conditional order whose price the kernel watches."""
 
 
 class ConditionalKind(StrEnum):
@@ -84,6 +87,8 @@ class ConditionalRequest(msgspec.Struct, frozen=True, kw_only=True):
     tif: TimeInForce = TimeInForce.GTC
     expires_at: int = 0
     decision: dict[str, Any] = {}
+    native: bool = True
+    """False keeps it in the kernel also where the venue would hold it."""
 
 
 class Conditional(msgspec.Struct, kw_only=True):
@@ -125,6 +130,8 @@ class Conditional(msgspec.Struct, kw_only=True):
     children: list[str] = []
     """Client ids of the orders that it released, oldest first."""
     denials: int = 0
+    native: bool = False
+    """The venue holds it; the kernel watches it only while no order of it is there."""
     """How often the gate refused what it released."""
 
     @property
@@ -146,8 +153,13 @@ class Conditional(msgspec.Struct, kw_only=True):
 
     @property
     def rests(self) -> bool:
-        """True when it waits for no price."""
-        return self.kind in (ConditionalKind.LIMIT, ConditionalKind.REPLACEMENT)
+        """True when what it releases waits for no price of ours."""
+        return self.kind in (ConditionalKind.LIMIT, ConditionalKind.REPLACEMENT) or self.at_venue
+
+    @property
+    def at_venue(self) -> bool:
+        """True while the venue is to watch its trigger."""
+        return self.native and self.status is ConditionalStatus.ARMED
 
 
 class Budget(NamedTuple):

@@ -8,6 +8,7 @@ honest is that nothing is given that the market did not show:
   depth feed can only shorten the queue (a level of 20 lots has at most 20 ahead), and a deleted level empties it;
 * a trade through the price, or the other side being displayed at or through it, fills it at its own price, never for
   more than was traded or displayed.
+* a stop waits unseen for a trade of the market at or beyond its trigger, and enters then as what it is.
 
 Pure: time is passed in, numbers are integers, the same inputs give the same reports.
 """
@@ -15,7 +16,7 @@ Pure: time is passed in, numbers are integers, the same inputs give the same rep
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from workers.engine.events import BookDelta, BookSnapshot, TopOfBook, Trade
@@ -32,6 +33,7 @@ from workers.engine.execution.matching_types import (
     Refused,
     Reports,
     SelfTrade,
+    Triggered,
     VenueOrder,
 )
 from workers.engine.instruments import MONEY_PER_ATOM, GridError, Instrument
@@ -52,6 +54,10 @@ class Pit:
         self.taker_fee = Fraction(instrument.taker_fee)
         self.book = {Side.BUY: BookSide(Side.BUY), Side.SELL: BookSide(Side.SELL)}
         self.resting: dict[Side, list[VenueOrder]] = {Side.BUY: [], Side.SELL: []}
+        self.stops: list[VenueOrder] = []
+        """Stops that wait, oldest first."""
+        self.last = 0
+        """Price of the last trade seen, 0 for none."""
         self.open = False
         self.top: TopOfBook | None = None
 
@@ -59,6 +65,12 @@ class Pit:
 def _priority(order: VenueOrder) -> tuple[int, int]:
     """Better price first, then the older order."""
     return (-order.price * order.side, order.order_id)
+
+
+def _open_in(market: Pit) -> Iterator[VenueOrder]:
+    yield from market.stops
+    for orders in market.resting.values():
+        yield from orders
 
 
 class MatchingEngine:
@@ -90,10 +102,16 @@ class MatchingEngine:
             return [Refused(ts=now, client_id=new.client_id, refusal=code, detail=detail)]
         order = self._enter(market, new, now)
         reports: list[Reports] = [Accepted(ts=now, order=order)]
-        if new.tif is not TimeInForce.FOK or self._fillable(market, new) >= new.lots:
+        if order.waits:
+            market.stops.append(order)
+        else:
+            self._match(market, order, now, reports)
+        return reports
+
+    def _match(self, market: Pit, order: VenueOrder, now: int, reports: list[Reports]) -> None:
+        if order.tif is not TimeInForce.FOK or self._fillable(market, order) >= order.lots:
             self._take(market, order, now, reports)
         self._settle_remainder(market, order, now, reports)
-        return reports
 
     def cancel(self, order_id: int, now: int) -> list[Reports]:
         """End an open order; Refused when there is none with this id."""
@@ -114,9 +132,9 @@ class MatchingEngine:
         return None if order_id is None else self.orders[order_id]
 
     def open_orders(self, symbol: str | None = None) -> list[VenueOrder]:
-        """Resting orders in order of age."""
+        """Resting orders and waiting stops in order of age."""
         markets = self._markets.values() if symbol is None else [self._markets[symbol]]
-        return sorted((o for m in markets for side in m.resting.values() for o in side), key=lambda o: o.order_id)
+        return sorted((o for m in markets for o in _open_in(m)), key=lambda o: o.order_id)
 
     def restore(self, order: VenueOrder) -> None:
         """Put back an order of an earlier process; an open one waits at the back of the queue for the next snapshot."""
@@ -127,6 +145,9 @@ class MatchingEngine:
             market = self._markets[order.symbol]
             asset, amount = self._held(market, order.side, order.price, order.leaves)
             self.balances.lock(asset, amount)
+            if order.waits:
+                market.stops.append(order)
+                return
             order.ahead = UNQUEUED
             insort(market.resting[order.side], order, key=_priority)
 
@@ -165,12 +186,30 @@ class MatchingEngine:
         return self._cross(market, event.ts_event)
 
     def on_trade(self, event: Trade) -> list[Reports]:
-        """Serve the queue that the aggressor hit."""
+        """Serve the queue that the aggressor hit, then trigger the stops that the price reaches."""
         market = self._markets[event.symbol]
+        market.last = event.price
+        reports: list[Reports] = []
+        if market.open and market.resting[_OTHER[event.aggressor]]:
+            reports = self._serve(market, event)
+        if market.open and market.stops:
+            self._trigger(market, event, reports)
+        return reports
+
+    def _trigger(self, market: Pit, event: Trade, reports: list[Reports]) -> None:
+        for order in [stop for stop in market.stops if (event.price - stop.trigger) * stop.side >= 0]:
+            market.stops.remove(order)
+            order.triggered = order.updated = event.ts_event
+            reports.append(Triggered(ts=event.ts_event, order=order))
+            asset, needed = self._needed(market, order)
+            if not order.locks and needed > self.balances.free(asset):
+                reports.append(self._end(order, OrderStatus.EXPIRED, EndReason.INSUFFICIENT_BALANCE, event.ts_event))
+                continue
+            self._match(market, order, event.ts_event, reports)
+
+    def _serve(self, market: Pit, event: Trade) -> list[Reports]:
         side = _OTHER[event.aggressor]
         reports: list[Reports] = []
-        if not market.open or not market.resting[side]:
-            return reports
         left, served = event.lots, 0
         for order in list(market.resting[side]):
             if (order.price - event.price) * side < 0:
@@ -192,7 +231,8 @@ class MatchingEngine:
         """End the session: resting orders expire, the book is forgotten, new orders are refused."""
         market = self._markets[symbol]
         market.open, market.top = False, None
-        orders = sorted((o for side in market.resting.values() for o in side), key=lambda o: o.order_id)
+        market.last = 0
+        orders = self.open_orders(symbol)
         reports: list[Reports] = [self._end(o, OrderStatus.EXPIRED, EndReason.SESSION_BREAK, now) for o in orders]
         for book in market.book.values():
             book.clear()
@@ -217,7 +257,9 @@ class MatchingEngine:
             return minimum
         if (new.price > 0) is (new.order_type is OrderType.MARKET) or new.price < 0:
             return Refusal.PRICE_FILTER, f"price of {new.price} ticks on a {new.order_type} order"
-        price = new.price or market.book[_OTHER[new.side]].best
+        if new.trigger < 0 or (new.trigger and new.order_type is OrderType.LIMIT_MAKER):
+            return Refusal.PRICE_FILTER, f"trigger of {new.trigger} ticks on a {new.order_type} order"
+        price = new.price or new.trigger or market.book[_OTHER[new.side]].best
         if price and price * new.lots * instrument.lot_value < instrument.min_notional_money:
             return Refusal.NOTIONAL, f"{price} ticks * {new.lots} lots is below {instrument.min_notional}"
         return None
@@ -234,6 +276,14 @@ class MatchingEngine:
             return Refusal.MARKET_CLOSED, new.symbol
         if new.order_type is OrderType.LIMIT_MAKER and self._would_take(market, new):
             return Refusal.WOULD_TAKE, f"price of {new.price} ticks meets the other side"
+        if new.trigger and market.last and (market.last - new.trigger) * new.side >= 0:
+            return Refusal.TRIGGER_REACHED, f"last trade at {market.last} ticks, trigger {new.trigger}"
+        return self._balance_refusal(market, new)
+
+    def _balance_refusal(self, market: Pit, new: NewOrder) -> tuple[Refusal, str] | None:
+        if new.trigger and not new.price and new.side is Side.BUY:
+            # What it costs is known when it is triggered.
+            return None
         asset, needed = self._needed(market, new)
         if needed > self.balances.free(asset):
             return Refusal.INSUFFICIENT_BALANCE, f"needs {needed} atoms of {asset}, free {self.balances.free(asset)}"
@@ -245,7 +295,7 @@ class MatchingEngine:
         own = market.resting[other][0].price if market.resting[other] else 0
         return any(price and (new.price - price) * new.side >= 0 for price in (best, own))
 
-    def _needed(self, market: Pit, new: NewOrder) -> tuple[str, int]:
+    def _needed(self, market: Pit, new: NewOrder | VenueOrder) -> tuple[str, int]:
         """Asset and atoms that the order can cost at most; a market buy costs what the walk would pay."""
         if new.side is Side.BUY and new.order_type is OrderType.MARKET:
             left, cost = new.lots, 0
@@ -262,7 +312,7 @@ class MatchingEngine:
             return market.instrument.quote, price * lots * market.quote_atoms
         return market.instrument.base, lots * market.instrument.lot_atoms
 
-    def _fillable(self, market: Pit, new: NewOrder) -> int:
+    def _fillable(self, market: Pit, new: VenueOrder) -> int:
         """Lots within the limit, up to our own order that self-trade prevention would stop at."""
         other = _OTHER[new.side]
         own = market.resting[other][0] if market.resting[other] else None
@@ -290,13 +340,14 @@ class MatchingEngine:
             price=new.price,
             self_trade=new.self_trade,
             min_lots=new.min_lots,
+            trigger=new.trigger,
             created=now,
             updated=now,
         )
         self._next_order_id += 1
         self.orders[order.order_id] = order
         self._by_client[order.client_id] = order.order_id
-        if order.price:
+        if order.locks:
             asset, amount = self._held(market, order.side, order.price, order.lots)
             self.balances.lock(asset, amount)
         return order
@@ -382,7 +433,7 @@ class MatchingEngine:
             paid, cost, got, amount = market.instrument.quote, quote, market.instrument.base, base
         else:
             paid, cost, got, amount = market.instrument.base, base, market.instrument.quote, quote
-        if order.price:
+        if order.locks:
             _, held = self._held(market, order.side, order.price, lots)
             self.balances.unlock(paid, held)
         self.balances.debit(paid, cost)
@@ -395,7 +446,9 @@ class MatchingEngine:
         resting = market.resting[order.side]
         if order in resting:
             resting.remove(order)
-        if order.price:
+        elif order in market.stops:
+            market.stops.remove(order)
+        if order.locks:
             asset, amount = self._held(market, order.side, order.price, order.leaves)
             self.balances.unlock(asset, amount)
         order.status, order.end_reason, order.updated = status, reason, now

@@ -32,6 +32,7 @@ class Refusal(StrEnum):
     ORDER_TYPE = "ORDER_TYPE"
     TIME_IN_FORCE = "TIME_IN_FORCE"
     MIN_QUANTITY = "MIN_QUANTITY"
+    TRIGGER_REACHED = "TRIGGER_REACHED"
 
 
 class EndReason(StrEnum):
@@ -41,12 +42,15 @@ class EndReason(StrEnum):
     UNFILLED = "UNFILLED"
     SELF_TRADE = "SELF_TRADE"
     SESSION_BREAK = "SESSION_BREAK"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
+    """A stop was triggered, and the money for it was not there."""
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A command to place an order; ``price`` is 0 for MARKET.
 
     ``min_lots`` is how much must fill at once or else nothing, 0 for any; only a dark venue takes it.
+    ``trigger``: a stop, which waits for a trade at or beyond this price; 0 for none. It is of type MARKET or LIMIT.
     """
 
     client_id: str
@@ -58,6 +62,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     price: int = 0
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
     min_lots: int = 0
+    trigger: int = 0
 
 
 UNQUEUED = -1
@@ -79,6 +84,10 @@ class VenueOrder(msgspec.Struct, kw_only=True):
     created: int
     updated: int
     min_lots: int = 0
+    trigger: int = 0
+    """A stop waits for a trade at or beyond this price; 0 for none."""
+    triggered: int = 0
+    """When a stop was triggered, ns; 0 while it waits."""
     filled: int = 0
     money: int = 0
     ahead: int = 0
@@ -91,6 +100,16 @@ class VenueOrder(msgspec.Struct, kw_only=True):
         """Lots not yet filled."""
         return self.lots - self.filled
 
+    @property
+    def waits(self) -> bool:
+        """True for a stop that no trade has triggered yet."""
+        return self.trigger > 0 and not self.triggered
+
+    @property
+    def locks(self) -> bool:
+        """True when balances are set aside for it: a market order takes what is there, a stop that sells keeps it."""
+        return self.price > 0 or (self.trigger > 0 and self.side is Side.SELL)
+
 
 class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """Base of what the engine says; ``ts`` is the time that was passed in, ns."""
@@ -99,6 +118,12 @@ class Report(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Accepted(Report, frozen=True, tag=True, kw_only=True):
+    order: VenueOrder
+
+
+class Triggered(Report, frozen=True, tag=True, kw_only=True):
+    """A stop's price traded: from here on it is an ordinary order."""
+
     order: VenueOrder
 
 
@@ -130,4 +155,4 @@ class Ended(Report, frozen=True, tag=True, kw_only=True):
     reason: EndReason
 
 
-Reports = Accepted | Refused | Filled | Ended
+Reports = Accepted | Triggered | Refused | Filled | Ended

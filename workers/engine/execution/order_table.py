@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workers.engine.market.venues import Feature, VenueRules
+from workers.engine.market.venues import Feature, VenueRules, holds_stop
 
 NATIVE: Final = "native"
 EMULATED: Final = "emulated"
@@ -14,13 +14,15 @@ F = Feature
 SENT: Final = (F.MARKET, F.LIMIT, F.LIMIT_MAKER, F.IOC, F.FOK, F.GTC)
 """Types that go out as the venue knows them."""
 HELD: Final = (F.STOP, F.STOP_LIMIT, F.TAKE_PROFIT, F.TRAILING_STOP, F.OCO, F.BRACKET)
-"""Types that the kernel holds at every venue, so that the gate and halts apply when they fire."""
+"""Types that the kernel holds, so that the gate and halts apply when they fire; plain stops where no venue does."""
 KEPT: Final = (F.GTD, F.DAY)
 """Types that the kernel's clock ends at every venue."""
 
 
 def how(feature: Feature, venue: VenueRules) -> str:
     """``native``, ``emulated``, or ``-`` where neither is possible."""
+    if feature in (F.STOP, F.STOP_LIMIT) and holds_stop(venue.features, limited=feature is F.STOP_LIMIT):
+        return NATIVE
     if feature in (*HELD, *KEPT):
         return EMULATED
     if venue.supports(feature):

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from workers.engine.execution.conditional_types import expiry_of
-from workers.engine.market.venues import Feature
+from workers.engine.market.venues import Feature, holds_stop
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.vocabulary import OrderType, Reason, TimeInForce
 
@@ -26,7 +26,7 @@ class Terms(NamedTuple):
 
 def is_plain(request: OrderRequest, features: AbstractSet[Feature]) -> bool:
     """True for most orders: nothing of them needs looking at."""
-    if request.reduce_only or request.min_lots or request.order_type is OrderType.LIMIT_MAKER:
+    if request.reduce_only or request.min_lots or request.trigger or request.order_type is OrderType.LIMIT_MAKER:
         return False
     return request.tif is TimeInForce.GTC or (request.tif not in TIMED and Feature[request.tif.name] in features)
 
@@ -49,6 +49,8 @@ def terms_of(request: OrderRequest, features: AbstractSet[Feature], *, now: int,
     elif request.tif is not TimeInForce.GTC and Feature[request.tif.name] not in features:
         reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
     if request.min_lots and not (request.tif is TimeInForce.IOC and Feature.MIN_QUANTITY in features):
+        reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
+    if request.trigger and not holds_stop(features, limited=request.order_type is not OrderType.MARKET):
         reasons.append(Reason.ORDER_TYPE_NOT_OFFERED)
     if request.reduce_only and Feature.REDUCE_ONLY not in features:
         said.append("REDUCE_ONLY by the gate")

@@ -114,6 +114,8 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     route: int = 0
     """Number of the routing decision whose leg it is; 0 for none."""
     min_lots: int = 0
+    trigger: int = 0
+    """A stop that the venue holds waits for a trade at or beyond this price; 0 for none."""
     status: OrderStatus = OrderStatus.INTENT
     open: bool = True
     filled: int = 0
@@ -127,6 +129,11 @@ class Order(msgspec.Struct, kw_only=True, gc=False):
     """Lots of this order inside the open totals of its line."""
     reserved: int = 0
     """Money units of buying power held for it."""
+
+    @property
+    def protects(self) -> bool:
+        """True for a stop at the venue that can only close a position: it stays when nobody watches the market."""
+        return self.trigger > 0 and self.reduce_only
 
     @property
     def remaining(self) -> int:

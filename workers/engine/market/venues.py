@@ -23,6 +23,8 @@ class Feature(StrEnum):
     """Post-only: refused instead of taking."""
     STOP = "STOP"
     STOP_LIMIT = "STOP_LIMIT"
+    TRIGGER_LAST_TRADE = "TRIGGER_LAST_TRADE"
+    """Its stops look at its last trade, and our adapter sends them."""
     TAKE_PROFIT = "TAKE_PROFIT"
     TRAILING_STOP = "TRAILING_STOP"
     ICEBERG = "ICEBERG"
@@ -98,6 +100,11 @@ def is_dark(features: AbstractSet[Feature]) -> bool:
     return Feature.MIN_QUANTITY in features and Feature.DEPTH not in features
 
 
+def holds_stop(features: AbstractSet[Feature], *, limited: bool) -> bool:
+    """True when a stop on the last trade, or a stop-limit, can rest at a venue with ``features``."""
+    return (Feature.STOP_LIMIT if limited else Feature.STOP) in features and Feature.TRIGGER_LAST_TRADE in features
+
+
 class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
     """One venue."""
 
@@ -143,7 +150,7 @@ BINANCEUS: Final = VenueRules(
     adapter="workers.adapters.ccxt_venue",
     features=SPOT
     | {F.LIMIT_MAKER, F.STOP_LIMIT, F.TAKE_PROFIT, F.OCO, F.ICEBERG, F.IOC, F.FOK, F.CANCEL_BY_CLIENT_ID}
-    | {F.QUERY_BY_CLIENT_ID, F.DEDUPLICATES_CLIENT_ID, F.REQUEST_DEADLINE, F.FILL_STREAM},
+    | {F.QUERY_BY_CLIENT_ID, F.DEDUPLICATES_CLIENT_ID, F.REQUEST_DEADLINE, F.FILL_STREAM, F.TRIGGER_LAST_TRADE},
     sequence=Sequence.UPDATE_IDS,
     client_id=ClientIdRule(field="newClientOrderId", max_length=36, ccxt_param="newClientOrderId"),
     rate=RateRule(limit=1200, window_s=60.0, retry_after_s=10.0),
@@ -158,7 +165,7 @@ PAPER: Final = msgspec.structs.replace(
     title="Paper venue",
     features=SPOT
     | {F.LIMIT_MAKER, F.IOC, F.FOK, F.CANCEL_BY_CLIENT_ID, F.QUERY_BY_CLIENT_ID, F.DEDUPLICATES_CLIENT_ID}
-    | {F.REQUEST_DEADLINE, F.FILL_STREAM, F.SESSIONS},
+    | {F.REQUEST_DEADLINE, F.FILL_STREAM, F.SESSIONS, F.STOP, F.STOP_LIMIT, F.TRIGGER_LAST_TRADE},
     rate=RateRule(limit=6000, window_s=60.0, retry_after_s=10.0),
     rest_url="http://127.0.0.1:18010/api.binance.us",
     stream_url="ws://127.0.0.1:18010/stream.binance.us",
@@ -221,7 +228,9 @@ PAPER_DARK: Final = msgspec.structs.replace(
     PAPER,
     code="paper_dark",
     title="Dark paper venue",
-    features=PAPER.features - {F.MARKET, F.GTC, F.FOK, F.LIMIT_MAKER, F.DEPTH, F.PUBLIC_TRADES} | {F.MIN_QUANTITY},
+    features=PAPER.features
+    - {F.MARKET, F.GTC, F.FOK, F.LIMIT_MAKER, F.STOP, F.STOP_LIMIT, F.TRIGGER_LAST_TRADE, F.DEPTH, F.PUBLIC_TRADES}
+    | {F.MIN_QUANTITY},
     sequence=Sequence.NONE,
 )
 """Crosses at the middle of the home venue's book and shows nothing; named by the desk's own settings alone."""

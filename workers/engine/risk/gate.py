@@ -63,6 +63,8 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Fill at least so many lots at once, or none; 0 for any part. For IOC orders at a venue that offers it."""
     route: int = 0
     """Number of the parent's routing decision whose leg it is; 0 for none."""
+    trigger: int = 0
+    """For conditional orders that the venue holds: it is judged as if the market stood at this price. 0 for none."""
     emulated: str = ""
     """Filled in by the desk: what of it the kernel does in the venue's place."""
 
@@ -260,6 +262,7 @@ def _check_price(order: OrderRequest, market: MarketState, found: list[Reason]) 
     line, reference, price = market.line, market.reference, order.price
     if reference <= 0 and Reason.REFERENCE_MISSING not in found:
         found.append(Reason.REFERENCE_MISSING)
+    reference = order.trigger or reference
     if order.order_type is OrderType.MARKET:
         price = least = reference
         if order.side is Side.BUY:
@@ -287,7 +290,7 @@ def _check_holdings(
         if line.position < (line.open_sell + order.lots) * line.lot_atoms:
             found.append(Reason.SHORT_NOT_ALLOWED)
         return
-    need = line.worst_cost(order.order_type, order.price, market.reference, order.lots)
+    need = line.worst_cost(order.order_type, order.price, order.trigger or market.reference, order.lots)
     free = books.cash_at[line.venue] - books.reserved_at[line.venue]
     inputs["need"] = need
     inputs["free"] = free
@@ -305,7 +308,7 @@ def _check_order_limits(
     notional: int,
     now: int,
 ) -> None:
-    symbol, reference = order.symbol, market.reference
+    symbol, reference = order.symbol, order.trigger or market.reference
     if symbol in limits.restricted:
         found.append(Reason.INSTRUMENT_RESTRICTED)
     if order.lots > limits.max_order_lots.get(symbol, 0):

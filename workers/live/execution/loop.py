@@ -223,7 +223,7 @@ class TradingLoop:
         await self._wind_down()
 
     async def _wind_down(self) -> None:
-        """A clean end: no resting order stays unwatched, and what is on the wire is waited for."""
+        """A clean end: nothing rests unwatched but stops that protect, and what is on the wire is waited for."""
         self.phase = "stopping"
         now = time.time_ns()
         self.kernel.desk.risk.reconciled = False

@@ -19,6 +19,7 @@ from workers.engine.execution.matching_types import (
     NewOrder,
     Refused,
     Reports,
+    Triggered,
     VenueOrder,
 )
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument
@@ -110,7 +111,7 @@ class Desk:
         written.add_done_callback(lambda done: self._publish(done, events))
         return written
 
-    def _events(self, steps: Sequence[Accepted | Filled | Ended], now: int, cancel_id: str) -> list[bytes]:
+    def _events(self, steps: Sequence[Accepted | Triggered | Filled | Ended], now: int, cancel_id: str) -> list[bytes]:
         events: list[bytes] = []
         for step in steps:
             grid = self.grids[step.order.symbol]

@@ -58,6 +58,7 @@ _REFUSALS = {
     Refusal.NOTIONAL: (-1013, "Filter failure: NOTIONAL"),
     Refusal.INSUFFICIENT_BALANCE: (-2010, "Account has insufficient balance for requested action."),
     Refusal.WOULD_TAKE: (-2010, "Order would immediately match and take."),
+    Refusal.TRIGGER_REACHED: (-2010, "Stop price would trigger immediately."),
     Refusal.DUPLICATE_CLIENT_ID: (-2010, "Duplicate order sent."),
     Refusal.UNKNOWN_ORDER: CANCEL_UNKNOWN,
     Refusal.ORDER_TYPE: (-1116, "Invalid orderType."),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from workers.engine.execution.matching_balances import Balances
-from workers.engine.execution.matching_types import Accepted, Ended, EndReason, Filled, Refused, VenueOrder
+from workers.engine.execution.matching_types import Accepted, Ended, EndReason, Filled, Refused, Triggered, VenueOrder
 from workers.engine.instruments import from_atoms, from_money
-from workers.engine.vocabulary import OrderStatus, Side
+from workers.engine.vocabulary import OrderStatus, OrderType, Side
 from workers.live.paper_venue.journal import VenueTrade
 from workers.live.paper_venue.wire import Grid, fixed
 
@@ -21,6 +21,13 @@ def status(order: VenueOrder) -> str:
     if order.end_reason is EndReason.SELF_TRADE:
         return "EXPIRED_IN_MATCH"
     return _STATUS.get(order.status, str(order.status))
+
+
+def kind(order: VenueOrder) -> str:
+    """The order's type as Binance calls it; a stop keeps it when it was triggered."""
+    if order.trigger:
+        return "STOP_LOSS" if order.order_type is OrderType.MARKET else "STOP_LOSS_LIMIT"
+    return str(order.order_type)
 
 
 def order_row(order: VenueOrder, grid: Grid) -> dict[str, Any]:
@@ -37,19 +44,19 @@ def order_row(order: VenueOrder, grid: Grid) -> dict[str, Any]:
         "cummulativeQuoteQty": fixed(from_money(order.money)),
         "status": status(order),
         "timeInForce": str(order.tif),
-        "type": str(order.order_type),
+        "type": kind(order),
         "side": order.side.name,
-        "stopPrice": _ZERO,
+        "stopPrice": grid.price(order.trigger),
         "icebergQty": _ZERO,
         "time": order.created // _MS,
         "updateTime": order.updated // _MS,
-        "isWorking": True,
-        "workingTime": order.created // _MS,
+        "isWorking": not order.waits,
+        "workingTime": -1 if order.waits else (order.triggered or order.created) // _MS,
         "selfTradePreventionMode": str(order.self_trade),
     }
 
 
-def order_answer(order: VenueOrder, grid: Grid, fills: list[Filled], kind: str) -> dict[str, Any]:
+def order_answer(order: VenueOrder, grid: Grid, fills: list[Filled], form: str) -> dict[str, Any]:
     """Answer to a new order in form ACK, RESULT or FULL."""
     answer: dict[str, Any] = {
         "symbol": order.symbol,
@@ -58,13 +65,13 @@ def order_answer(order: VenueOrder, grid: Grid, fills: list[Filled], kind: str) 
         "clientOrderId": order.client_id,
         "transactTime": order.updated // _MS,
     }
-    if kind == "ACK":
+    if form == "ACK":
         return answer
     row = order_row(order, grid)
     for name in ("symbol", "orderId", "orderListId", "clientOrderId", "time", "updateTime", "stopPrice", "icebergQty"):
         row.pop(name)
     answer.update(row)
-    if kind == "FULL":
+    if form == "FULL":
         answer["fills"] = [
             {
                 "price": grid.price(f.price),
@@ -106,13 +113,15 @@ def trade_row(trade: VenueTrade, grid: Grid) -> dict[str, Any]:
     }
 
 
-def execution_report(report: Accepted | Filled | Ended, grid: Grid, now: int, cancel_id: str = "") -> dict[str, Any]:
+def execution_report(
+    report: Accepted | Triggered | Filled | Ended, grid: Grid, now: int, cancel_id: str = ""
+) -> dict[str, Any]:
     """A user data event for one step of an order's life."""
     order = report.order
     event = _report_base(order, grid, now, report.ts)
     match report:
-        case Accepted():
-            event.update(x="NEW", X="NEW", z=_ZERO, Z=_ZERO, w=True)
+        case Accepted() | Triggered():
+            event.update(x="NEW", X="NEW", z=_ZERO, Z=_ZERO, w=isinstance(report, Triggered) or not order.trigger)
         case Filled():
             done = report.filled == order.lots
             event.update(
@@ -130,9 +139,9 @@ def execution_report(report: Accepted | Filled | Ended, grid: Grid, now: int, ca
                 w=not done,
             )
         case Ended():
-            kind = "CANCELED" if report.status is OrderStatus.CANCELED else "EXPIRED"
-            kind = "TRADE_PREVENTION" if report.reason is EndReason.SELF_TRADE else kind
-            event.update(x=kind, X=status(order), z=grid.quantity(order.filled), Z=fixed(from_money(order.money)))
+            step = "CANCELED" if report.status is OrderStatus.CANCELED else "EXPIRED"
+            step = "TRADE_PREVENTION" if report.reason is EndReason.SELF_TRADE else step
+            event.update(x=step, X=status(order), z=grid.quantity(order.filled), Z=fixed(from_money(order.money)))
             if cancel_id and report.status is OrderStatus.CANCELED:
                 event.update(c=cancel_id, C=order.client_id)
     return event
@@ -145,11 +154,11 @@ def _report_base(order: VenueOrder, grid: Grid, now: int, ts: int) -> dict[str, 
         "s": order.symbol,
         "c": order.client_id,
         "S": order.side.name,
-        "o": str(order.order_type),
+        "o": kind(order),
         "f": str(order.tif),
         "q": grid.quantity(order.lots),
         "p": grid.price(order.price),
-        "P": _ZERO,
+        "P": grid.price(order.trigger),
         "F": _ZERO,
         "g": -1,
         "C": "",

@@ -30,7 +30,10 @@ _CHOICE_ERRORS = {
     "timeInForce": (-1115, "timeInForce"),
     "selfTradePreventionMode": (-1013, "selfTradePreventionMode"),
 }
-_NOT_OFFERED = ("stopPrice", "icebergQty", "trailingDelta", "quoteOrderQty")
+_NOT_OFFERED = ("icebergQty", "trailingDelta", "quoteOrderQty")
+_PRICES = frozenset({"price", "stopPrice"})
+_STOPS = {"STOP_LOSS": OrderType.MARKET, "STOP_LOSS_LIMIT": OrderType.LIMIT}
+"""Binance's names of stops, and what each becomes when its price is traded."""
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 
 
@@ -101,7 +104,7 @@ def _new_order(venue: Venue, params: Params) -> NewOrder:
         if params.get(name):
             raise VenueError(-1106, f"Parameter '{name}' sent when not required.")
     instrument = listing_of(venue, params).instrument
-    order_type = _choice(params, "type", OrderType)
+    order_type, trigger = _type_of(venue, instrument, params)
     price = 0
     tif = TimeInForce.GTC
     if order_type is not OrderType.MARKET:
@@ -118,7 +121,18 @@ def _new_order(venue: Venue, params: Params) -> NewOrder:
         price=price,
         self_trade=_choice(params, "selfTradePreventionMode", SelfTrade, SelfTrade.EXPIRE_MAKER),
         min_lots=_on_grid(instrument, params, "minQty") if params.get("minQty") else 0,
+        trigger=trigger,
     )
+
+
+def _type_of(venue: Venue, instrument: Instrument, params: Params) -> tuple[OrderType, int]:
+    """What is asked for, and the trigger of a stop; a venue that shows no trades has none."""
+    stop = None if venue.dark else _STOPS.get(params.need("type"))
+    if stop is not None:
+        return stop, _on_grid(instrument, params, "stopPrice")
+    if params.get("stopPrice"):
+        raise VenueError(-1106, "Parameter 'stopPrice' sent when not required.")
+    return _choice(params, "type", OrderType), 0
 
 
 def _sell(params: Params) -> Side:
@@ -144,9 +158,9 @@ def _on_grid(instrument: Instrument, params: Params, name: str) -> int:
     if not re.fullmatch(r"\d{1,20}(\.\d{1,20})?", text):
         raise errors.illegal(name, text)
     try:
-        return instrument.ticks(text) if name == "price" else instrument.lots(text)
+        return instrument.ticks(text) if name in _PRICES else instrument.lots(text)
     except GridError:
-        filter_name = "PRICE_FILTER" if name == "price" else "LOT_SIZE"
+        filter_name = "PRICE_FILTER" if name in _PRICES else "LOT_SIZE"
         raise VenueError(-1013, f"Filter failure: {filter_name}") from None
 
 

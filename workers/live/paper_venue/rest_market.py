@@ -83,7 +83,7 @@ def _symbol_info(venue: Venue, instrument: Instrument) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": ["LIMIT"] if venue.dark else ["LIMIT", "LIMIT_MAKER", "MARKET"],
+        "orderTypes": ["LIMIT"] if venue.dark else ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"],
         "icebergAllowed": False,
         "ocoAllowed": False,
         "quoteOrderQtyMarketAllowed": False,
