@@ -51,8 +51,8 @@ def venue(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     def reply(request: httpx.Request) -> httpx.Response:
         return httpx.Response(answer["status"], json=klines(request.url.params["symbol"]))
 
-    def market(url: str) -> RiskMarket:
-        return RiskMarket(url, httpx.Client(transport=httpx.MockTransport(reply)))
+    def market(url: str, **elsewhere: Any) -> RiskMarket:
+        return RiskMarket(url, httpx.Client(transport=httpx.MockTransport(reply)), **elsewhere)
 
     monkeypatch.setattr(rebalancing, "RiskMarket", market)
     return answer

@@ -141,7 +141,7 @@ def at(ns: int) -> Context:
 def market(monkeypatch: pytest.MonkeyPatch) -> FakeMarket:
     fake = FakeMarket({"1m": 200, "1s": 900})
     made: Any = risk_market.RiskMarket
-    monkeypatch.setattr(risk_report, "RiskMarket", lambda url: made(url, fake.client()))
+    monkeypatch.setattr(risk_report, "RiskMarket", lambda url, **elsewhere: made(url, fake.client(), **elsewhere))
     risk_report._ARCHIVE.clear()
     return fake
 

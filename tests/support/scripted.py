@@ -20,7 +20,7 @@ class ScriptParams(Params, frozen=True):
     """Nothing to set."""
 
 
-@register("test_script", ScriptParams)
+@register("test_follow_script", ScriptParams)
 class Script(Strategy[ScriptParams]):
     """Orders what is in ``wanted``; keeps what it was warmed with and the bars that closed since."""
 
@@ -55,7 +55,7 @@ class Script(Strategy[ScriptParams]):
 def follow_script(desk: Desk, symbols: list[str], interval_ns: int, **limits: Any) -> None:
     """Let ``desk`` run the script on ``symbols``."""
     base = desired()
-    plan = {**base.runs[0], "strategy": "test_script", "params": {}, "model_digest": "", "instruments": symbols}
+    plan = {**base.runs[0], "strategy": "test_follow_script", "params": {}, "model_digest": "", "instruments": symbols}
     loose = {
         **LIMITS,
         "max_orders_per_second": "100",
