@@ -310,3 +310,14 @@ async def test_trades_are_read_to_the_last_page(script: tuple[Script, CcxtVenue]
     venue._api.privateGetMyTrades = paged
     found = await venue.trades("BTCUSDT", 0)
     assert [trade.trade_id for trade in found] == list(range(1, 1002))
+
+
+async def test_nothing_signed_goes_to_what_does_not_say_that_it_is_a_paper_venue(
+    script: tuple[Script, CcxtVenue],
+) -> None:
+    scripted, venue = script
+    scripted.body = {"symbols": [], "rateLimits": []}
+    with pytest.raises(VenueRejected, match="does not say that it is a paper venue"):
+        await venue.load_instruments(())
+    assert [request["path"].rsplit("/", 1)[-1] for request in scripted.requests] == ["exchangeInfo"]
+    assert not any("signature" in request for request in scripted.requests)

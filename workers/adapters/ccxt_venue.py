@@ -192,11 +192,20 @@ class CcxtVenue:
         return self._offset_ms
 
     async def load_instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
-        """Filters of ``symbols`` (all, when empty) and the account's fees; VenueRejected when the venue lacks one."""
+        """Filters of ``symbols`` (all, when empty) and the account's fees; VenueRejected when the venue lacks one.
+
+        What stands at an address of its own must say that it is a paper venue before anything signed is sent there.
+        """
         answer = await self._ask("publicGetExchangeInfo", {})
-        account = await self._ask("privateGetAccount", self._signed())
         try:
             listing = msgspec.convert(answer, ExchangeInfo, strict=False)
+        except msgspec.ValidationError as error:
+            raise VenueRejected("UNREADABLE", f"instruments of {self.name}: {error}") from error
+        if self._url and listing.gekko is None:
+            told = f"{self.name} does not say that it is a paper venue; leave its address out to trade at an exchange"
+            raise VenueRejected("NO_PAPER_VENUE", told)
+        account = await self._ask("privateGetAccount", self._signed())
+        try:
             maker, taker = _fees(account)
             wanted = symbols or [entry.symbol for entry in listing.symbols]
             self.instruments = instruments(listing, venue=self.name, symbols=wanted, maker_fee=maker, taker_fee=taker)

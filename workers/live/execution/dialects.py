@@ -1,7 +1,8 @@
 """Which dialect a venue speaks, and whether this worker may speak it at all.
 
-**Real money.** A worker that is not live never connects to an exchange: such a venue is refused here, where its adapter
-would be made, so that there is none to send with. That a live worker trades at all is decided elsewhere, by two people.
+**Real money.** A worker that is not live never trades at an exchange: such a venue is refused here, where its adapter
+would be made, so that there is none to send with, and what is addressed as a paper venue must say that it is one before
+anything signed goes there. That a live worker trades at all is decided elsewhere, by two people.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _check_money(access: VenueAccess, code: str, *, live: bool) -> None:
 
 
 def _host(address: str) -> str:
-    return urlsplit(address).hostname or ""
+    return (urlsplit(address).hostname or "").rstrip(".")
 
 
 def _exchange_hosts() -> set[str]:

@@ -7,6 +7,7 @@ cool, or its lots are no multiple of the parent's, so that what fills there coul
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -161,7 +162,7 @@ def _funds(desk: Desk, line: Line, side: Side) -> int:
 
 
 def _fee(instrument: Instrument) -> int:
-    return int(Fraction(instrument.taker_fee) * PPB)
+    return math.ceil(Fraction(instrument.taker_fee) * PPB)
 
 
 def _lit(desk: Desk, wanted: Slice, line: Line, levels: tuple[Level, ...]) -> LitVenue:
