@@ -237,8 +237,11 @@ def test_the_chain_is_verified_at_the_press_of_a_button(ann: Person, visitor: Vi
 
 
 def test_an_ended_session_is_told_at_once(ann: Person, visitor: Visitor) -> None:
-    page = visitor(ann).visit("/")
+    watched = visitor(ann)
+    page = watched.visit("/")
     live(page)
+    # What the page had just asked for is refused with the session.
+    watched.refusals = (401,)
     end_all_sessions(service_context("test"), user=ann.user, reason="test")
     expect(page.get_by_role("alert").filter(has_text="Your session has ended")).to_be_visible()
     expect(page.locator("#socket")).to_have_attribute("data-state", "signed-out")
