@@ -23,6 +23,7 @@ from apps.trading.services import executions, rebalance_schedules, rebalances
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
 from workers.engine.portfolio.policy import parse_policy, policy_data
+from workers.tasks.portfolio import look_after
 
 pytestmark = pytest.mark.django_db
 PROCESS = service_context("projector")
@@ -272,6 +273,45 @@ def test_a_schedule_proposes_and_executes_only_where_the_policy_says_so(ann: Per
     rebalance_schedules.end_schedule(ctx, schedule_id=schedule.pk, reason="enough")
     clock.advance(seconds=601)
     assert rebalance_schedules.follow_schedules(ctx) == 0
+
+
+@pytest.mark.parametrize("lost", ["account", "role"])
+def test_a_schedule_trades_no_longer_than_its_setter_may(ann: Person, lost: str) -> None:
+    ctx = service_context("portfolio")
+    schedule = scheduled(ctx, execute=True)
+    models.RebalanceSchedule.objects.filter(pk=schedule.pk).update(set_by=ann.user, set_by_name="ann")
+    assert rebalance_schedules.follow_schedules(ctx) == 1
+    run = models.RebalanceRun.objects.get()
+    rebalances.begin_rebalance(ctx, run_id=run.pk)
+    inputs = {"held": {"BTCUSDT": "1", "ETHUSDT": "0"}, "cash": "50000", "quote": "USDT"}
+    rebalances.finish_rebalance(ctx, run_id=run.pk, inputs=inputs, outcome=outcome(SELL))
+    if lost == "account":
+        ann.user.is_active = False
+        ann.user.save()
+    else:
+        ann.user.role_assignments.all().delete()
+    rebalance_schedules.follow_schedules(ctx)
+    schedule.refresh_from_db()
+    assert schedule.ended_at is not None
+    assert schedule.ended_reason == "ann may not order any more, and it traded on that leave"
+    assert not models.RebalanceExecution.objects.exists()
+    assert AuditEntry.objects.filter(event="trading.rebalance.schedule_ended").count() == 1
+
+
+def test_what_an_older_version_wrote_holds_up_nothing_else(ann: Person) -> None:
+    ctx = service_context("portfolio")
+    run = done_run(ctx, SELL, BUY)
+    executions.approve_rebalance(ctx, run_id=run.pk, reason="monthly", grant=None)
+    schedule = scheduled(ctx, execute=False)
+    models.RebalanceSchedule.objects.filter(pk=schedule.pk).update(policy={"bogus": 1})
+    models.RebalanceRun.objects.filter(pk=run.pk).update(policy={"bogus": 1})
+    end_parent("BTCUSDT", cash="74975")
+    look_after()
+    schedule.refresh_from_db()
+    assert "its policy cannot be used by this version" in schedule.problem
+    execution = models.RebalanceExecution.objects.get()
+    assert (execution.state, [state for _, state, _ in legs(run)]) == ("partial", ["done", "failed"])
+    assert "its policy cannot be used by this version" in execution.why
 
 
 def test_only_leave_for_the_whole_policy_lets_it_execute(ann: Person) -> None:

@@ -20,7 +20,8 @@ def rebalance(run_id: str) -> str:
 
 @shared_task(name="gekko.portfolio.look_after", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
 def look_after() -> int:
-    """Bring approved rebalances and adoptions forward, ask for what schedules make due, see that every run ends."""
+    """See that every run ends, bring approved rebalances and adoptions forward, ask for what schedules make due."""
     ctx = service_context("portfolio")
+    ended = look_after_rebalances(ctx)
     look_after_adoptions(ctx)
-    return look_after_executions(ctx) + follow_schedules(ctx) + look_after_rebalances(ctx)
+    return ended + look_after_executions(ctx) + follow_schedules(ctx)

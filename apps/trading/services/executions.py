@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
 from apps.accounts.permissions import Capability, require
@@ -43,9 +44,12 @@ from workers.engine.execution.parent import ParentStatus
 from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.portfolio.execution import Leg, Order, next_orders
 from workers.engine.portfolio.policy import parse_policy
+from workers.engine.portfolio.problem import PortfolioError
 from workers.engine.vocabulary import TradingState
 
 ACTION: Final = "trading.rebalance"
+
+log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
@@ -144,7 +148,11 @@ def look_after_executions(ctx: Context) -> int:
     """Bring every open execution one step further; return how many there were."""
     found = list(RebalanceExecution.objects.filter(state__in=OPEN_EXECUTIONS).values_list("pk", flat=True))
     for pk in found:
-        advance(ctx, execution_id=pk)
+        try:
+            advance(ctx, execution_id=pk)
+        except DomainError:
+            # One that cannot be brought forward holds up no other.
+            log.exception("rebalance cannot be brought forward", execution=str(pk))
     return len(found)
 
 
@@ -203,8 +211,12 @@ def _send(ctx: Context, execution: RebalanceExecution, legs: Sequence[RebalanceL
             _give_up(leg, f"trading on {execution.venue_id} was halted before it was sent")
         return
     items = instruments(execution.venue_id)
+    for key, leg in list(waiting.items()):
+        if leg.symbol not in items:
+            _give_up(waiting.pop(key), f"{execution.venue_id} does not list {leg.symbol} any more")
     cash = cash_of(execution.venue_id, items)
-    busy = frozenset(items[leg.symbol].quote_key for leg in legs if leg.state == LegState.WORKING)
+    working = [leg for leg in legs if leg.state == LegState.WORKING and leg.symbol in items]
+    busy = frozenset(items[leg.symbol].quote_key for leg in working)
     for order in next_orders([_engine_leg(leg, items) for leg in waiting.values()], cash, busy=busy):
         leg = waiting[order.key]
         if not order.lots:
@@ -216,6 +228,8 @@ def _send(ctx: Context, execution: RebalanceExecution, legs: Sequence[RebalanceL
         except DomainError as error:
             # What the venue takes has changed since; the others go on.
             _give_up(leg, error.detail)
+        except PortfolioError as error:
+            _give_up(leg, f"its policy cannot be used by this version: {error}")
 
 
 def _engine_leg(leg: RebalanceLeg, items: dict[str, EngineInstrument]) -> Leg:

@@ -11,9 +11,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
+from apps.accounts.domain.roles import capabilities_of
 from apps.accounts.permissions import Capability, require
+from apps.accounts.selectors import roles_of
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core.context import ActorKind, Context
@@ -25,7 +28,10 @@ from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.executions import ACTION, approve_rebalance
 from apps.trading.services.rebalances import checked_policy, request_rebalance
 from workers.engine.portfolio.execution import Schedule
-from workers.engine.portfolio.policy import digest_of, parse_policy, policy_data
+from workers.engine.portfolio.policy import RebalancePolicy, digest_of, parse_policy, policy_data
+from workers.engine.portfolio.problem import PortfolioError
+
+log = structlog.get_logger(__name__)
 
 
 def frozen_policy(venue: str, policy: Mapping[str, Any]) -> tuple[dict[str, Any], str, Schedule]:
@@ -87,13 +93,17 @@ def end_schedule(ctx: Context, *, schedule_id: UUID | str, reason: str) -> Rebal
     if schedule.ended_at is not None:
         raise IllegalTransition(f"rebalance schedule {schedule_id} was ended by {schedule.ended_by}", state="ended")
     _end(ctx, schedule, reason)
+    _record_end(ctx, schedule)
+    return schedule
+
+
+def _record_end(ctx: Context, schedule: RebalanceSchedule) -> None:
     audit.record(
-        ctx.because(reason),
+        ctx.because(schedule.ended_reason),
         event="trading.rebalance.schedule_ended",
         object_type="rebalance_schedule",
         object_id=str(schedule.pk),
     )
-    return schedule
 
 
 def _end(ctx: Context, schedule: RebalanceSchedule, reason: str) -> None:
@@ -107,8 +117,14 @@ def follow_schedules(ctx: Context) -> int:
 
     Returns how many runs were asked for. One that is not possible now says why, and the next look tries again.
     """
-    active = RebalanceSchedule.objects.filter(ended_at=None).values_list("pk", flat=True)
-    return sum(_follow(ctx, pk) for pk in list(active))
+    active, asked = RebalanceSchedule.objects.filter(ended_at=None).values_list("pk", flat=True), 0
+    for pk in list(active):
+        try:
+            asked += _follow(ctx, pk)
+        except DomainError:
+            # One schedule that cannot be followed holds up no other.
+            log.exception("rebalance schedule cannot be followed", schedule=str(pk))
+    return asked
 
 
 @transaction.atomic
@@ -120,9 +136,18 @@ def _follow(ctx: Context, pk: UUID) -> int:
     if schedule is None:
         return 0
     known, asked = schedule.problem, 0
-    problem = _work(ctx, schedule)
-    if ctx.now() >= schedule.next_at:
-        asked, problem = _ask(ctx, schedule, problem)
+    try:
+        policy = parse_policy(schedule.policy)
+    except PortfolioError as error:
+        problem = f"its policy cannot be used by this version, set it anew: {error}"
+    else:
+        if _executes(policy) and not _may_execute(schedule):
+            _end(ctx, schedule, f"{schedule.set_by_name} may not order any more, and it traded on that leave")
+            _record_end(ctx, schedule)
+            return 0
+        problem = _work(ctx, schedule, policy)
+        if ctx.now() >= schedule.next_at:
+            asked, problem = _ask(ctx, schedule, policy, problem)
     schedule.problem = short(problem)
     if asked or problem != known:
         schedule.version += 1
@@ -130,11 +155,21 @@ def _follow(ctx: Context, pk: UUID) -> int:
     return asked
 
 
-def _work(ctx: Context, schedule: RebalanceSchedule) -> str:
+def _executes(policy: RebalancePolicy) -> bool:
+    return policy.schedule is not None and policy.schedule.execute
+
+
+def _may_execute(schedule: RebalanceSchedule) -> bool:
+    """Whether the one who set it may still run and order; what no person set stands for itself."""
+    if schedule.set_by_id is None:
+        return True
+    return {Capability.REBALANCE_RUN, Capability.TRADING_ORDER} <= capabilities_of(roles_of(schedule.set_by_id))
+
+
+def _work(ctx: Context, schedule: RebalanceSchedule, policy: RebalancePolicy) -> str:
     """Approve what the last run proposes, if the policy executes; why that cannot be, or an empty text."""
-    run, policy = schedule.last_run, parse_policy(schedule.policy)
-    wanted = policy.schedule is not None and policy.schedule.execute
-    if not wanted or run is None or run.state != RebalanceState.DONE or run.finished_at is None:
+    run = schedule.last_run
+    if not _executes(policy) or run is None or run.state != RebalanceState.DONE or run.finished_at is None:
         return schedule.problem
     proposes = any(trade["side"] for trade in run.outcome["trades"])
     late = ctx.now() - run.finished_at >= timedelta(seconds=policy.execution.max_age_s)
@@ -148,7 +183,7 @@ def _work(ctx: Context, schedule: RebalanceSchedule) -> str:
     return ""
 
 
-def _ask(ctx: Context, schedule: RebalanceSchedule, problem: str) -> tuple[int, str]:
+def _ask(ctx: Context, schedule: RebalanceSchedule, policy: RebalancePolicy, problem: str) -> tuple[int, str]:
     try:
         with transaction.atomic():
             run = request_rebalance(
@@ -161,7 +196,7 @@ def _ask(ctx: Context, schedule: RebalanceSchedule, problem: str) -> tuple[int, 
         run, problem = None, error.detail
     else:
         problem = ""
-    every = parse_policy(schedule.policy).schedule
+    every = policy.schedule
     schedule.next_at = ctx.now() + timedelta(seconds=every.every_s if every is not None else 0)
     if run is not None:
         schedule.last_run = run
