@@ -45,10 +45,16 @@ def adoptions(venue: str | None = None) -> QuerySet[BalanceAdoption]:
 
 
 def desired_adoptions(venue: str, *, now: datetime) -> list[dict[str, Any]]:
-    """What the worker is to adopt when it finds exactly this: {asset, ours, theirs}, in atoms."""
+    """What the worker is to adopt when it finds exactly this: {id, asset, ours, theirs, until}, in atoms and ns."""
     approved = BalanceAdoption.objects.filter(venue_id=venue, state=AdoptionState.APPROVED, expires_at__gt=now)
     return [
-        {"asset": row.asset, "ours": int(row.ours * ATOMS), "theirs": int(row.theirs * ATOMS)}
+        {
+            "id": str(row.pk),
+            "asset": row.asset,
+            "ours": int(row.ours * ATOMS),
+            "theirs": int(row.theirs * ATOMS),
+            "until": int(row.expires_at.timestamp() * 1e9),
+        }
         for row in approved.order_by("asset")
     ]
 

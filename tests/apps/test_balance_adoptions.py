@@ -59,7 +59,8 @@ def test_a_difference_is_shown_signed_for_and_wanted_of_the_worker(ann: Person, 
     made = order(browser, ann, seen["digest"])
     assert (made.status_code, made.json()["state"]) == (202, "approved"), made.content
     [wanted] = desired_adoptions("paper", now=PROCESS.now())
-    assert wanted == {"asset": "USDT", "ours": 100_000 * 10**8, "theirs": 9_999_050_000_000}
+    assert (wanted["asset"], wanted["ours"], wanted["theirs"]) == ("USDT", 100_000 * 10**8, 9_999_050_000_000)
+    assert wanted["until"] > PROCESS.now().timestamp() * 10**9
     assert order(browser, ann, seen["digest"]).status_code == 409
     assert adoptions.look_after_adoptions(PROCESS) == 0
     # What the worker journals when it finds exactly that.

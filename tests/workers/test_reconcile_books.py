@@ -24,7 +24,7 @@ from workers.engine.events import (
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 from workers.live.execution import reconcile
 from workers.live.execution.names import Names
-from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.reconcile import Leave, Reconciler
 from workers.live.execution.venue_books import VenueBooks
 
 SECOND_NS = 1_000_000_000
@@ -334,15 +334,26 @@ async def test_a_balance_is_adopted_only_where_people_decided_on_exactly_this_di
     scene = Scene()
     ours = scene.venue.holdings["USDT"]
     scene.venue.holdings["USDT"] = theirs = ours - 950_000_000
-    approved = {"USDT": (ours, theirs + 1), "BTC": (5, 5)}
+
+    def leave(ours: int, theirs: int, name: str = "one", until: int = 2**62) -> dict[str, Leave]:
+        return {"USDT": Leave(id=name, asset="USDT", ours=ours, theirs=theirs, until=until)}
+
+    approved = leave(ours, theirs + 1)
     scene.reconciler._adoptable = lambda: approved
     assert not (await scene.run()).ok
     assert not any(type(event) is BalanceAdopted for event in scene.events)
-    approved["USDT"] = (ours, theirs)
+    approved = leave(ours, theirs, until=1)
+    assert not (await scene.run()).ok, "leave that ran out"
+    approved = leave(ours, theirs)
     assert (await scene.run()).ok
     assert scene.books.balances("")["USDT"] == theirs
+    scene.venue.holdings["USDT"] = theirs - 950_000_000
+    approved = leave(theirs, theirs - 950_000_000)
+    assert not (await scene.run()).ok, "one decision adopts once"
+    approved = leave(theirs, theirs - 950_000_000, "another")
     assert (await scene.run()).ok
-    assert [event.total for event in scene.events if type(event) is BalanceAdopted] == [theirs]
+    taken = [event.total for event in scene.events if type(event) is BalanceAdopted]
+    assert taken == [theirs, theirs - 950_000_000]
 
 
 async def test_what_a_venue_that_counts_finer_rounds_is_taken_over_and_nothing_more() -> None:

@@ -25,6 +25,7 @@ from workers.engine.strategy import StrategyError
 from workers.engine.vocabulary import TradingState
 from workers.live.execution.loop import TradingLoop
 from workers.live.execution.parents import ParentsWanted
+from workers.live.execution.reconcile import Leave
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +141,7 @@ class Control:
         if desired.looked < self._looked:
             return
         self._looked = desired.looked
-        self._loop.adoptable = {str(one["asset"]): (int(one["ours"]), int(one["theirs"])) for one in desired.adoptions}
+        self._loop.adoptable = {str(one["asset"]): msgspec.convert(one, Leave) for one in desired.adoptions}
         problems: list[str] = []
         for take in (self._take_state, self._take_scopes, self._take_published, self._take_overrides):
             try:

@@ -36,6 +36,7 @@ from workers.live.execution.dialects import dialect_of
 from workers.live.execution.gateway import NO_CAUSE, Cause, Gateway
 from workers.live.execution.metrics import LOOP_LAG, WAKES, StageClock
 from workers.live.execution.parts import together
+from workers.live.execution.reconcile import Leave
 from workers.live.execution.venue_session import VenueSession
 from workers.live.execution.venues import Venues, began
 
@@ -72,8 +73,8 @@ class TradingLoop:
         self.ready = asyncio.Event()
         self.last_tick = 0.0
         self.phase = "starting"
-        self.adoptable: Mapping[str, tuple[int, int]] = {}
-        """Differences of balances that people decided to adopt: (ours, theirs) in atoms by asset."""
+        self.adoptable: Mapping[str, Leave] = {}
+        """Differences of balances that people decided to adopt, by asset."""
         self.forecast_asked = 0
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts

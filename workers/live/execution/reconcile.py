@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+import msgspec
+
 from workers.adapters.binance.reports import fill_of
 from workers.adapters.venue import OrderNotFound, VenueOrder, VenueTrade
 from workers.engine.events import (
@@ -33,6 +35,16 @@ LATE_NS: Final = 5_000_000_000
 PAUSE_S: Final = 0.25
 UNSETTLED: Final = frozenset({OrderStatus.INTENT, OrderStatus.SENT, OrderStatus.UNKNOWN})
 ENDED: Final = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED})
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's decision to adopt the venue's balance of ``asset`` where exactly these differ; atoms, ns."""
+
+    id: str
+    asset: str
+    ours: int
+    theirs: int
+    until: int
 
 
 class AccountPort(Protocol):
@@ -58,7 +70,7 @@ class Reconciler:
         clock: Callable[[], int],
         settle_after_ns: int,
         since_ns: int,
-        adoptable: Callable[[], Mapping[str, tuple[int, int]]] = dict,
+        adoptable: Callable[[], Mapping[str, Leave]] = dict,
         dust: int = 0,
     ) -> None:
         """``settle_after_ns``: age at which an order that the venue does not know can no longer arrive.
@@ -74,6 +86,8 @@ class Reconciler:
         self._clock = clock
         self._settle_after_ns = settle_after_ns
         self._adoptable = adoptable
+        self._used: set[str] = set()
+        """Decisions that were carried out: each lets a balance be adopted once."""
         self._dust = dust
         self.since_ns = since_ns
         self._compared: dict[str, int] = {}
@@ -251,9 +265,13 @@ class Reconciler:
 
     def _adopt(self, ours: dict[str, int], theirs: dict[str, int]) -> None:
         """Take the venue's balance where a person decided so for exactly what differs after all trades were read."""
-        for asset, wanted in sorted(self._adoptable().items()):
-            if wanted == (ours.get(asset, 0), theirs.get(asset, 0)) and wanted[0] != wanted[1]:
-                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=wanted[1]))
+        for asset, leave in sorted(self._adoptable().items()):
+            found = (ours.get(asset, 0), theirs.get(asset, 0))
+            if leave.id in self._used or self._clock() >= leave.until:
+                continue
+            if found == (leave.ours, leave.theirs) and leave.ours != leave.theirs:
+                self._used.add(leave.id)
+                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=leave.theirs))
 
     def _remember(self) -> None:
         """Balances agree, so no trade up to the newest that the venue told can be missing."""

@@ -25,7 +25,7 @@ from workers.live.execution.feed import Feed
 from workers.live.execution.gateway import NO_CAUSE, Cause, Gateway
 from workers.live.execution.names import KeyedVenue, Names
 from workers.live.execution.parts import together
-from workers.live.execution.reconcile import Reconciler
+from workers.live.execution.reconcile import Leave, Reconciler
 from workers.live.execution.venue_books import VenueBooks
 
 SECOND_NS: Final = 1_000_000_000
@@ -43,7 +43,7 @@ class Host(Protocol):
     config: LoopConfig
     kernel: Kernel
     gateway: Gateway
-    adoptable: Mapping[str, tuple[int, int]]
+    adoptable: Mapping[str, Leave]
 
     def report(self, event: JournalEvent) -> None: ...
     def on_market(self, event: MarketEvent, now: int, cause: Cause) -> None: ...
