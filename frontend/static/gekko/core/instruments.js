@@ -7,11 +7,13 @@ let asked = null;
 
 const decimals = (step) => (String(step).split(".")[1] || "").length;
 
-/** Ask for the instruments once; resolves when they are known, or when they cannot be (numbers then show as they come). */
+/** Ask for the instruments once; resolves when they are known, or cannot be now: then numbers show as they come. */
 export function knowInstruments() {
   asked ||= get("trading/instruments/?limit=500").then(
     (page) => page.results.forEach((row) => known.set(row.symbol, { price: decimals(row.tick), quantity: decimals(row.lot), base: row.base, quote: row.quote })),
-    () => undefined,
+    () => {
+      asked = null;
+    },
   );
   return asked;
 }

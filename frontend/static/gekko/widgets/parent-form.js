@@ -4,7 +4,7 @@ import { Refused, keyOf, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { number, priceOf, words } from "../core/format.js";
-import { symbols } from "../core/instruments.js";
+import { knowInstruments, symbols } from "../core/instruments.js";
 import { venue } from "../core/may.js";
 import { put } from "../core/store.js";
 import { facts } from "./cells.js";
@@ -27,7 +27,12 @@ function suggest(algorithm, set) {
 }
 
 /** Ask for a new parent order: first what it is, then a fresh code for exactly what the server makes of it. */
-export function newParent() {
+export async function newParent() {
+  await knowInstruments();
+  if (!symbols().length) {
+    toast("The instruments cannot be read now; try again", "bad");
+    return;
+  }
   const key = keyOf();
   let shown = null;
   ask({
