@@ -150,8 +150,8 @@ def look_after_executions(ctx: Context) -> int:
     for pk in found:
         try:
             advance(ctx, execution_id=pk)
-        except DomainError:
-            # One that cannot be brought forward holds up no other.
+        except (DomainError, PortfolioError, KeyError):
+            # One that cannot be brought forward, as what an older version wrote, holds up no other.
             log.exception("rebalance cannot be brought forward", execution=str(pk))
     return len(found)
 

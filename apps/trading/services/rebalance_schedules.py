@@ -121,8 +121,8 @@ def follow_schedules(ctx: Context) -> int:
     for pk in list(active):
         try:
             asked += _follow(ctx, pk)
-        except DomainError:
-            # One schedule that cannot be followed holds up no other.
+        except (DomainError, PortfolioError, KeyError):
+            # One schedule that cannot be followed, as what an older version wrote, holds up no other.
             log.exception("rebalance schedule cannot be followed", schedule=str(pk))
     return asked
 
