@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from dash import _validate
 from dash._get_app import app_context
@@ -23,6 +23,7 @@ from django.urls import URLPattern, path
 from frontend import packaged
 from frontend.requests import CURRENT, DjangoRequest, DjangoResponse, current_request
 
+SCRIPTS: Final = "_dash-component-suites"
 Guard = Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]
 
 
@@ -87,8 +88,8 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
             allowed(dash_app.registered_paths, package_name, inner)
             return packaged.serve(current_request(), package_name, inner, fingerprinted=bool(fingerprinted))
 
-        dash_app._add_url("_dash-component-suites/<str:package_name>/<path:fingerprinted_path>", suite)  # noqa: SLF001 - the hook Dash gives to backends
-        return "_dash-component-suites"
+        dash_app._add_url(f"{SCRIPTS}/<str:package_name>/<path:fingerprinted_path>", suite)  # noqa: SLF001 - the hook Dash gives to backends
+        return SCRIPTS
 
     def serve_callback(self, dash_app: Any) -> Callable[[], HttpResponse]:
         def dispatch() -> HttpResponse:
@@ -139,9 +140,14 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
     # Django's side.
 
     def urlpatterns(self, dash_app: Any, guard: Guard) -> Iterator[URLPattern]:
-        """Dash's routes as URL patterns, every one behind ``guard``."""
+        """Dash's routes as URL patterns, every one behind ``guard`` but the libraries' own scripts.
+
+        Those are in every copy of the packages, as static files are; refused to a page whose session ends while it
+        loads, they would leave it broken instead of telling that the session has ended.
+        """
         for route in self.server.routes:
-            yield path(route.pattern, guard(functools.partial(self._answer, dash_app, route)))
+            view = functools.partial(self._answer, dash_app, route)
+            yield path(route.pattern, view if route.pattern.startswith(SCRIPTS) else guard(view))
 
     def _answer(self, dash_app: Any, route: Route, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         if request.method not in route.methods and not (request.method == "HEAD" and "GET" in route.methods):

@@ -73,7 +73,7 @@ def test_a_password_without_the_second_factor_is_a_stranger(client: Client) -> N
     assert client.get("/_dash-layout").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/_dash-layout", "/_dash-dependencies", "/_dash-component-suites/dash/x.js"])
+@pytest.mark.parametrize("path", ["/_dash-layout", "/_dash-dependencies"])
 def test_data_for_a_stranger_is_refused_as_a_problem(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
@@ -140,6 +140,11 @@ def script(browser: Browser) -> str:
     )
     assert found
     return found[1]
+
+
+def test_library_scripts_are_there_for_a_page_whose_session_has_ended(browser: Browser, client: Client) -> None:
+    assert client.get(script(browser)).status_code == 200
+    assert client.get("/_dash-component-suites/dash/../app.py").status_code == 404
 
 
 def test_library_scripts_are_compressed_and_kept_by_the_browser(browser: Browser) -> None:
