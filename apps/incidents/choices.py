@@ -18,6 +18,7 @@ class Kind(models.TextChoices):
     DEPLOYMENT_FAILED = "deployment_failed", "Deployment failed"
     REBALANCE_REFUSED = "rebalance_refused", "No new book found"
     REBALANCE_INCOMPLETE = "rebalance_incomplete", "Rebalance not done in full"
+    REBALANCE_HELD_UP = "rebalance_held_up", "Rebalance does not go on"
 
 
 class Severity(models.TextChoices):

@@ -231,8 +231,10 @@ def reconciliation_row(run: ReconciliationRun) -> dict[str, Any]:
     return {
         "id": run.pk,
         "venue": run.venue_id,
+        "at_venue": run.at_venue,
         "at": stamp(run.at),
         "ok": run.ok,
+        "compared": run.compared,
         "orders_checked": run.orders_checked,
         "fills_adopted": run.fills_adopted,
         "breaks": run.breaks,

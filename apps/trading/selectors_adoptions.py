@@ -14,20 +14,16 @@ from apps.trading.models.adoptions import AdoptionState, BalanceAdoption
 from apps.trading.rows import stamp
 from apps.trading.selectors import get_venue
 
-LOOKED_AT: Final = 20
-"""Reconciliations: several execution venues of an account report in turn."""
 ATOMS: Final = 10**8
 
 
 def current_breaks(venue: str) -> list[BalanceBreak]:
-    """Balances of ``venue`` that differ by the newest reconciliation that names them, and that our books still hold."""
+    """Balances that differ by the newest comparison with each execution venue, and that our books still hold so."""
     known = dict(Balance.objects.filter(venue=get_venue(venue)).values_list("asset", "total"))
-    newest = ReconciliationRun.objects.filter(venue_id=venue).order_by("-at", "-id")[:LOOKED_AT]
-    found: dict[str, BalanceBreak] = {}
-    for run in newest:
-        for one in balance_breaks(run.breaks):
-            found.setdefault(one.asset, one)
-    return [one for one in found.values() if known.get(one.asset, 0) == one.ours]
+    compared = ReconciliationRun.objects.filter(venue_id=venue, compared=True)
+    newest = compared.order_by("at_venue", "-at", "-id").distinct("at_venue")
+    found = (one for run in newest for one in balance_breaks(run.breaks))
+    return [one for one in found if known.get(one.asset, 0) == one.ours]
 
 
 def break_rows(venue: str) -> list[dict[str, Any]]:

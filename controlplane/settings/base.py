@@ -188,6 +188,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "risk-report": {"task": "gekko.risk.report", "schedule": 60.0, "options": {"expires": 60}},
     "backtests-resend": {"task": "gekko.trading.resend_backtests", "schedule": 15.0, "options": {"expires": 15}},
     "rebalances-look-after": {"task": "gekko.portfolio.look_after", "schedule": 5.0, "options": {"expires": 5}},
+    "adoptions-look-after": {"task": "gekko.trading.look_after_adoptions", "schedule": 5.0, "options": {"expires": 5}},
     "trading-prune": {"task": "gekko.trading.prune", "schedule": 900.0, "options": {"expires": 900}},
     "core-sweep": {"task": "gekko.core.sweep", "schedule": 3600.0, "options": {"expires": 3600}},
 }

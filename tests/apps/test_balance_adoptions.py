@@ -63,9 +63,14 @@ def test_a_difference_is_shown_signed_for_and_wanted_of_the_worker(ann: Person, 
     assert wanted["until"] > PROCESS.now().timestamp() * 10**9
     assert order(browser, ann, seen["digest"]).status_code == 409
     assert adoptions.look_after_adoptions(PROCESS) == 0
+    # That the balance comes to be the same by a trade is no deed of the worker's on this decision.
+    later = journal.START + 2 * journal.SECOND
+    same = ev.BalanceAdopted(ts=later, asset="USDT", total=wanted["theirs"])
+    services.project(PROCESS, worker="w", records=journal.records([*differing, same]))
+    assert adoptions.look_after_adoptions(PROCESS) == 0
     # What the worker journals when it finds exactly that.
-    done = [*differing, ev.BalanceAdopted(ts=journal.START + 2 * journal.SECOND, asset="USDT", total=wanted["theirs"])]
-    services.project(PROCESS, worker="w", records=journal.records(done))
+    done = ev.BalanceAdopted(ts=later, asset="USDT", total=wanted["theirs"], decision=wanted["id"])
+    services.project(PROCESS, worker="w", records=journal.records([*differing, same, done]))
     assert adoptions.look_after_adoptions(PROCESS) == 1
     assert browser.get(PATH).json()["results"][0]["state"] == "done"
     assert shown(browser) == []
@@ -73,6 +78,44 @@ def test_a_difference_is_shown_signed_for_and_wanted_of_the_worker(ann: Person, 
     first, last = AuditEntry.objects.filter(event__startswith="trading.balance").order_by("seq")
     assert (first.event, first.mfa, first.reason) == ("trading.balance.adoption_ordered", "step_up", "fee of the venue")
     assert last.event == "trading.balance.adopted"
+
+
+def compared(*breaks: str, at_venue: str = "", after: int, **changes: Any) -> ev.ReconciliationDone:
+    ts = journal.START + after * journal.SECOND
+    told = {"ok": not breaks, "orders_checked": 0, "fills_adopted": 0, "breaks": breaks, "venue": at_venue}
+    return ev.ReconciliationDone(ts=ts, **{**told, **changes})
+
+
+def test_what_came_right_by_itself_is_shown_no_longer(ann: Person, differing: list[ev.Journalled]) -> None:
+    browser = signed_in(ann)
+    events: list[ev.Journalled] = list(differing)
+
+    def then(event: ev.ReconciliationDone) -> list[str]:
+        events.append(event)
+        services.project(PROCESS, worker="w", records=journal.records(events))
+        return [one["asset"] for one in shown(browser)]
+
+    # Neither another venue's comparison nor a venue that is away says anything of this balance.
+    assert then(compared(at_venue="beta", after=2)) == ["USDT"]
+    assert then(compared("the venue is lost", after=3, compared=False)) == ["USDT"]
+    assert then(compared(after=4)) == []
+
+
+def test_what_was_carried_out_in_the_last_second_is_no_decision_that_ran_out(
+    ann: Person, differing: list[ev.Journalled]
+) -> None:
+    browser = signed_in(ann)
+    [seen] = shown(browser)
+    made = order(browser, ann, seen["digest"]).json()
+    clock = FrozenClock(PROCESS.now())
+    clock.advance(seconds=901)
+    adoptions.look_after_adoptions(service_context("trading", clock=clock))
+    assert models.BalanceAdoption.objects.get().state == "expired"
+    ts = journal.START + 2 * journal.SECOND
+    done = ev.BalanceAdopted(ts=ts, asset="USDT", total=9_999_050_000_000, decision=made["id"])
+    services.project(PROCESS, worker="w", records=journal.records([*differing, done]))
+    adoptions.look_after_adoptions(service_context("trading", clock=clock))
+    assert models.BalanceAdoption.objects.get().state == "done"
 
 
 def test_in_live_trading_another_person_must_approve(ann: Person) -> None:

@@ -258,6 +258,7 @@ def test_a_schedule_proposes_and_executes_only_where_the_policy_says_so(ann: Per
     clock = FrozenClock()
     ctx = service_context("portfolio", clock=clock)
     schedule = scheduled(ctx, execute=execute)
+    models.RebalanceSchedule.objects.filter(pk=schedule.pk).update(set_by=ann.user, set_by_name="ann")
     assert [rebalance_schedules.follow_schedules(ctx) for _ in range(3)] == [1, 0, 0]
     run = models.RebalanceRun.objects.get()
     assert (run.schedule, run.policy_digest) == (schedule, schedule.policy_digest)
@@ -267,6 +268,7 @@ def test_a_schedule_proposes_and_executes_only_where_the_policy_says_so(ann: Per
     rebalance_schedules.follow_schedules(ctx)
     rebalance_schedules.follow_schedules(ctx)
     assert models.ParentOrder.objects.count() == int(execute)
+    assert [row.approved_by_name for row in models.RebalanceExecution.objects.all()] == ["ann"] * execute
     clock.advance(seconds=601)
     # The next one is asked for when it is due, and not while trades are being made.
     assert rebalance_schedules.follow_schedules(ctx) == int(not execute)
@@ -296,6 +298,16 @@ def test_a_schedule_trades_no_longer_than_its_setter_may(ann: Person, lost: str)
     assert schedule.ended_reason == "ann may not order any more, and it traded on that leave"
     assert not models.RebalanceExecution.objects.exists()
     assert AuditEntry.objects.filter(event="trading.rebalance.schedule_ended").count() == 1
+    assert "it has ended: ann may not order any more" in held_up("schedule").detail
+    scheduled(ctx, execute=False)
+    assert held_up("schedule").source_cleared_at is not None
+
+
+def held_up(what: str) -> Incident:
+    """The incident of a rebalance that does not go on, after all that was told of it."""
+    for signal in OutboxMessage.objects.filter(topic="signals", key__endswith=f":{what}").order_by("id"):
+        handle_message(service_context("incidents"), signal)
+    return Incident.objects.get(kind="rebalance_held_up", fingerprint=f"rebalance_held_up:paper:{what}")
 
 
 def test_what_an_older_version_wrote_holds_up_nothing_else(ann: Person) -> None:
@@ -312,6 +324,33 @@ def test_what_an_older_version_wrote_holds_up_nothing_else(ann: Person) -> None:
     execution = models.RebalanceExecution.objects.get()
     assert (execution.state, [state for _, state, _ in legs(run)]) == ("partial", ["done", "failed"])
     assert "its policy cannot be used by this version" in execution.why
+
+
+def test_what_does_not_go_on_says_so_until_it_does(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ctx = service_context("portfolio")
+    run = done_run(ctx, SELL, BUY)
+    executions.approve_rebalance(ctx, run_id=run.pk, reason="monthly", grant=None)
+    schedule = scheduled(ctx, execute=False)
+
+    def broken(*_args: Any, **_kwargs: Any) -> Any:
+        raise KeyError("bogus")
+
+    end_parent("BTCUSDT", cash="74975")
+    with monkeypatch.context() as patch:
+        patch.setattr(executions, "cash_of", broken)
+        patch.setattr(rebalance_schedules, "_work", broken)
+        look_after()
+        look_after()
+    execution = models.RebalanceExecution.objects.get()
+    assert execution.why == "it does not go on: KeyError: 'bogus'"
+    schedule.refresh_from_db()
+    assert schedule.problem == "it cannot be followed: KeyError: 'bogus'"
+    assert [held_up(what).count for what in ("execution", "schedule")] == [1, 1]
+    look_after()
+    execution.refresh_from_db()
+    schedule.refresh_from_db()
+    assert (execution.why, schedule.problem) == ("", "")
+    assert [held_up(what).source_cleared_at is None for what in ("execution", "schedule")] == [False, False]
 
 
 def test_only_leave_for_the_whole_policy_lets_it_execute(ann: Person) -> None:

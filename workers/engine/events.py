@@ -115,13 +115,15 @@ class LimitsActivated(JournalEvent, frozen=True):
 
 
 class BalanceAdopted(JournalEvent, frozen=True):
-    """The venue's balance of an asset was taken as ours at first contact; ``total`` in atoms.
+    """The venue's balance of an asset was taken as ours; ``total`` in atoms.
 
-    ``asset`` is a key: ``USDT`` of the home venue, ``USDT@beta`` of another.
+    ``asset`` is a key: ``USDT`` of the home venue, ``USDT@beta`` of another. ``decision`` is the id of the leave that a
+    person gave; empty at first contact, and for what differs by rounding.
     """
 
     asset: str
     total: int
+    decision: str = ""
 
 
 class OrderDenied(JournalEvent, frozen=True):

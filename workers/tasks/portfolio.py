@@ -5,7 +5,6 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.core.context import service_context
-from apps.trading.services.adoptions import look_after_adoptions
 from apps.trading.services.executions import look_after_executions
 from apps.trading.services.rebalance_schedules import follow_schedules
 from apps.trading.services.rebalances import look_after_rebalances
@@ -20,8 +19,6 @@ def rebalance(run_id: str) -> str:
 
 @shared_task(name="gekko.portfolio.look_after", ignore_result=True)  # type: ignore[untyped-decorator]  # celery has no types
 def look_after() -> int:
-    """See that every run ends, bring approved rebalances and adoptions forward, ask for what schedules make due."""
+    """See that every run ends, bring approved rebalances forward, ask for what schedules make due."""
     ctx = service_context("portfolio")
-    ended = look_after_rebalances(ctx)
-    look_after_adoptions(ctx)
-    return ended + look_after_executions(ctx) + follow_schedules(ctx)
+    return look_after_rebalances(ctx) + look_after_executions(ctx) + follow_schedules(ctx)

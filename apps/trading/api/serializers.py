@@ -304,8 +304,10 @@ class ResumeRequestSerializer(Base):
 class ReconciliationSerializer(Base):
     id = serializers.IntegerField()
     venue = serializers.CharField()
+    at_venue = serializers.CharField(help_text="Execution venue that was asked; empty for the home venue.")
     at = at()
     ok = serializers.BooleanField()
+    compared = serializers.BooleanField(help_text="False when the venue was lost; breaks then say why.")
     orders_checked = serializers.IntegerField()
     fills_adopted = serializers.IntegerField()
     breaks = serializers.ListField(child=serializers.CharField())

@@ -74,6 +74,8 @@ class Books:
     equity: list[EquityState] = field(default_factory=list)
     feeds: dict[str, tuple[str, str, datetime]] = field(default_factory=dict)
     reconciliations: list[tuple[int, ev.ReconciliationDone]] = field(default_factory=list)
+    adopted: list[tuple[str, datetime]] = field(default_factory=list)
+    """Decisions to adopt a balance that were carried out, and when."""
     states: list[StateChange] = field(default_factory=list)
     scopes: list[tuple[int, ev.ScopeStateChanged]] = field(default_factory=list)
     """Halts by scope with the record's number."""
@@ -207,6 +209,8 @@ def _limits_activated(books: Books, event: ev.LimitsActivated) -> None:
 def _balance_adopted(books: Books, event: ev.BalanceAdopted) -> None:
     books.balances[event.asset] = (from_atoms(event.total), at(event.ts))
     books.changed_balances[event.asset] = None
+    if event.decision:
+        books.adopted.append((event.decision, at(event.ts)))
     held = books.position_of_base(event.asset)
     if held is None:
         return

@@ -41,6 +41,8 @@ class BalanceAdoption(models.Model):
     approved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True)
     approved_by_name = models.CharField(max_length=150, blank=True)
     approved_at = models.DateTimeField(null=True)
+    carried_out_at = models.DateTimeField(null=True)
+    """When the worker adopted the balance on this decision, by its journal."""
     done_at = models.DateTimeField(null=True)
     version = models.IntegerField(default=1)
 

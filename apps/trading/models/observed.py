@@ -66,9 +66,13 @@ class ReconciliationRun(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     venue = models.ForeignKey(Venue, on_delete=models.PROTECT, related_name="reconciliations")
+    at_venue = models.CharField(max_length=32, blank=True, default="")
+    """Which of the account's execution venues was asked; empty for the home venue."""
     at = models.DateTimeField()
     seq = models.BigIntegerField()
     ok = models.BooleanField()
+    compared = models.BooleanField(default=True)
+    """False when the venue was lost: ``breaks`` then holds why."""
     orders_checked = models.IntegerField()
     fills_adopted = models.IntegerField()
     breaks = models.JSONField(default=list)

@@ -21,12 +21,14 @@ from apps.core.money import plain
 from apps.policies.selectors import approvals_needed
 from apps.trading.domain.adoptions import LIVES, BalanceBreak
 from apps.trading.domain.control import check_approval, checked_reason
-from apps.trading.models import Balance, TradingControl
+from apps.trading.models import TradingControl
 from apps.trading.models.adoptions import OPEN_ADOPTIONS, AdoptionState, BalanceAdoption
 from apps.trading.selectors import get_control
 from apps.trading.selectors_adoptions import current_breaks
 
 ACTION: Final = "trading.adopt_balance"
+CLOSABLE: Final = (AdoptionState.APPROVED, AdoptionState.EXPIRED)
+"""The worker may have carried out, in its last second, what has expired here before its word came."""
 
 
 @transaction.atomic
@@ -95,14 +97,14 @@ def approve_adoption(ctx: Context, *, adoption_id: UUID, grant: UUID | None) -> 
 def look_after_adoptions(ctx: Context) -> int:
     """Close decisions that the worker carried out, and those whose time is over; return how many."""
     closed = 0
-    for row in BalanceAdoption.objects.select_for_update(skip_locked=True, of=("self",)).filter(
-        state=AdoptionState.APPROVED
-    ):
-        if Balance.objects.filter(venue_id=row.venue_id, asset=row.asset, total=row.theirs).exists():
-            row.state, row.done_at = AdoptionState.DONE, ctx.now()
-            _save(row)
-            _record(ctx, row, "trading.balance.adopted")
-            closed += 1
+    carried_out = BalanceAdoption.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+        state__in=CLOSABLE, carried_out_at__isnull=False
+    )
+    for row in carried_out:
+        row.state, row.done_at = AdoptionState.DONE, row.carried_out_at
+        _save(row)
+        _record(ctx, row, "trading.balance.adopted")
+        closed += 1
     return closed + _expire(ctx)
 
 

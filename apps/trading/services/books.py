@@ -25,6 +25,7 @@ from apps.trading.models import (
     RunObservation,
     Venue,
 )
+from apps.trading.models.adoptions import BalanceAdoption
 from apps.trading.models.orders import FillDay
 from workers.engine import events as ev
 from workers.engine.accounting.line import Line
@@ -192,15 +193,19 @@ def _save_observed(venue: Venue, books: projection.Books) -> None:
         for symbol, (state, detail, changed_at) in books.feeds.items()
     ]
     _upsert(FeedObservation, feeds, ["venue", "symbol"])
+    for decision, done_at in books.adopted:
+        BalanceAdoption.objects.filter(pk=decision).update(carried_out_at=done_at)
     ReconciliationRun.objects.bulk_create(_reconciliation(venue, seq, event) for seq, event in books.reconciliations)
 
 
 def _reconciliation(venue: Venue, seq: int, event: ev.ReconciliationDone) -> ReconciliationRun:
     return ReconciliationRun(
         venue_id=venue.name,
+        at_venue=event.venue,
         at=at(event.ts),
         seq=seq,
         ok=event.ok,
+        compared=event.compared,
         orders_checked=event.orders_checked,
         fills_adopted=event.fills_adopted,
         breaks=list(event.breaks),

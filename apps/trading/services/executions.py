@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from apps.accounts.models import User
 from apps.accounts.permissions import Capability, require
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
@@ -32,6 +33,7 @@ from apps.trading.models import (
     RebalanceExecution,
     RebalanceLeg,
     RebalanceRun,
+    RebalanceSchedule,
     TradingControl,
 )
 from apps.trading.models.rebalances import OPEN_EXECUTIONS
@@ -53,10 +55,13 @@ log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
-def approve_rebalance(ctx: Context, *, run_id: UUID | str, reason: str, grant: UUID | None) -> RebalanceExecution:
+def approve_rebalance(
+    ctx: Context, *, run_id: UUID | str, reason: str, grant: UUID | None, leave: RebalanceSchedule | None = None
+) -> RebalanceExecution:
     """Let the trades that a run proposes be made; return what works them.
 
-    Needs TRADING_ORDER and, of a person, a fresh code for ``trading.rebalance`` on exactly these trades. A run is
+    Needs TRADING_ORDER and, of a person, a fresh code for ``trading.rebalance`` on exactly these trades. A process
+    approves on the ``leave`` of who set a schedule, and the approval is in that person's name. A run is
     approved once. IllegalTransition when it proposes nothing, is too old, or prices or book have moved too far since;
     Conflict while another one of the venue is being worked.
     """
@@ -72,7 +77,8 @@ def approve_rebalance(ctx: Context, *, run_id: UUID | str, reason: str, grant: U
     other = RebalanceExecution.objects.filter(venue_id=run.venue_id, state__in=OPEN_EXECUTIONS).first()
     if other is not None:
         raise Conflict(f"rebalance {other.run_id} of {run.venue_id} is being worked; wait or cancel it")
-    execution = _create(ctx, proposal, reason)
+    by, name = (leave.set_by, leave.set_by_name) if leave is not None else (ctx.actor.user, ctx.actor.name)
+    execution = _create(ctx, proposal, reason, by, name)
     _step(ctx, execution)
     audit.record(
         ctx.because(reason),
@@ -81,6 +87,8 @@ def approve_rebalance(ctx: Context, *, run_id: UUID | str, reason: str, grant: U
         object_id=str(run.pk),
         after={
             "execution": str(execution.pk),
+            "approved_by": name,
+            "schedule": str(leave.pk) if leave is not None else "",
             "digest": proposal.digest,
             "trades": [t.signed for t in proposal.trades],
         },
@@ -88,14 +96,14 @@ def approve_rebalance(ctx: Context, *, run_id: UUID | str, reason: str, grant: U
     return execution
 
 
-def _create(ctx: Context, proposal: Proposal, reason: str) -> RebalanceExecution:
+def _create(ctx: Context, proposal: Proposal, reason: str, by: User | None, name: str) -> RebalanceExecution:
     execution = RebalanceExecution.objects.create(
         run=proposal.run,
         venue_id=proposal.run.venue_id,
         digest=proposal.digest,
         reason=reason,
-        approved_by=ctx.actor.user,
-        approved_by_name=ctx.actor.name,
+        approved_by=by,
+        approved_by_name=name,
         approved_at=ctx.now(),
     )
     RebalanceLeg.objects.bulk_create(
@@ -150,9 +158,10 @@ def look_after_executions(ctx: Context) -> int:
     for pk in found:
         try:
             advance(ctx, execution_id=pk)
-        except (DomainError, PortfolioError, KeyError):
+        except (DomainError, PortfolioError, KeyError) as error:
             # One that cannot be brought forward, as what an older version wrote, holds up no other.
             log.exception("rebalance cannot be brought forward", execution=str(pk))
+            _hold_up(ctx, pk, error)
     return len(found)
 
 
@@ -162,10 +171,45 @@ def advance(ctx: Context, *, execution_id: UUID) -> None:
 
     Nothing happens when it is over, or somebody else is at it.
     """
+    execution = _open_one(execution_id)
+    if execution is None:
+        return
+    was_held_up, execution.why = bool(execution.why), ""
+    _step(ctx, execution)
+    if was_held_up:
+        execution.version += 1
+        execution.save()
+        messages.publish_all([signal_message(ctx, execution.venue_id, Signal(_held_up(execution), raised=False))])
+
+
+def _open_one(execution_id: UUID) -> RebalanceExecution | None:
     open_ones = RebalanceExecution.objects.select_for_update(skip_locked=True, of=("self",))
-    execution = open_ones.filter(pk=execution_id, state__in=OPEN_EXECUTIONS).first()
-    if execution is not None:
-        _step(ctx, execution)
+    return open_ones.filter(pk=execution_id, state__in=OPEN_EXECUTIONS).first()
+
+
+@transaction.atomic
+def _hold_up(ctx: Context, execution_id: UUID, error: Exception) -> None:
+    """Tell that an execution does not go on, and why; it is tried again all the same."""
+    execution, why = _open_one(execution_id), short(f"it does not go on: {type(error).__name__}: {error}")
+    if execution is None or execution.why == why:
+        return
+    execution.why = why
+    execution.version += 1
+    execution.save()
+    signal = Signal(
+        _held_up(execution),
+        raised=True,
+        kind="rebalance_held_up",
+        severity="warning",
+        title=f"The rebalance of {execution.venue_id} does not go on",
+        detail=f"{why}. It is tried again every few seconds; cancel it if that does not help.",
+        evidence={"run": str(execution.run_id)},
+    )
+    messages.publish_all([signal_message(ctx, execution.venue_id, signal)])
+
+
+def _held_up(execution: RebalanceExecution) -> str:
+    return f"rebalance_held_up:{execution.venue_id}:execution"
 
 
 def _step(ctx: Context, execution: RebalanceExecution) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -22,14 +22,18 @@ from apps.audit import services as audit
 from apps.core.context import ActorKind, Context
 from apps.core.errors import Conflict, DomainError, IllegalTransition, Invalid, NotFound
 from apps.trading.domain.control import checked_reason
-from apps.trading.domain.states import short
+from apps.trading.domain.states import Signal, short
+from apps.trading.messages import publish_all
 from apps.trading.models import RebalanceSchedule, RebalanceState, TradingControl
 from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.executions import ACTION, approve_rebalance
+from apps.trading.services.projection import signal_message
 from apps.trading.services.rebalances import checked_policy, request_rebalance
 from workers.engine.portfolio.execution import Schedule
 from workers.engine.portfolio.policy import RebalancePolicy, digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
+
+NOT_FOLLOWED: Final = "it cannot be followed"
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,7 @@ def set_schedule(
     TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
     for older in RebalanceSchedule.objects.select_for_update().filter(venue_id=venue, ended_at=None):
         _end(ctx, older, "another one was set in its place")
+    _tell(ctx, venue, "")
     made = RebalanceSchedule.objects.create(
         venue_id=venue,
         policy=frozen,
@@ -94,6 +99,7 @@ def end_schedule(ctx: Context, *, schedule_id: UUID | str, reason: str) -> Rebal
         raise IllegalTransition(f"rebalance schedule {schedule_id} was ended by {schedule.ended_by}", state="ended")
     _end(ctx, schedule, reason)
     _record_end(ctx, schedule)
+    _tell(ctx, schedule.venue_id, "")
     return schedule
 
 
@@ -121,10 +127,43 @@ def follow_schedules(ctx: Context) -> int:
     for pk in list(active):
         try:
             asked += _follow(ctx, pk)
-        except (DomainError, PortfolioError, KeyError):
+        except (DomainError, PortfolioError, KeyError) as error:
             # One schedule that cannot be followed, as what an older version wrote, holds up no other.
             log.exception("rebalance schedule cannot be followed", schedule=str(pk))
+            _hold_up(ctx, pk, error)
     return asked
+
+
+@transaction.atomic
+def _hold_up(ctx: Context, pk: UUID, error: Exception) -> None:
+    schedule = RebalanceSchedule.objects.select_for_update(of=("self",)).filter(pk=pk, ended_at=None).first()
+    if schedule is not None:
+        _note(ctx, schedule, f"{NOT_FOLLOWED}: {type(error).__name__}: {error}")
+
+
+def _note(ctx: Context, schedule: RebalanceSchedule, problem: str) -> None:
+    """Keep what holds the schedule up, and tell it where it is news."""
+    problem = short(problem)
+    if problem == schedule.problem:
+        return
+    schedule.problem = problem
+    schedule.version += 1
+    schedule.save()
+    _tell(ctx, schedule.venue_id, problem)
+
+
+def _tell(ctx: Context, venue: str, problem: str) -> None:
+    """Raise the incident of a schedule that is held up, or clear it where ``problem`` is empty."""
+    signal = Signal(
+        f"rebalance_held_up:{venue}:schedule",
+        raised=bool(problem),
+        kind="rebalance_held_up",
+        severity="warning",
+        title=f"The rebalance schedule of {venue} is held up",
+        detail=f"{problem}. See the page Rebalances.",
+        evidence={},
+    )
+    publish_all([signal_message(ctx, venue, signal)])
 
 
 @transaction.atomic
@@ -135,7 +174,7 @@ def _follow(ctx: Context, pk: UUID) -> int:
     schedule = RebalanceSchedule.objects.select_for_update(of=("self",)).filter(pk=pk, ended_at=None).first()
     if schedule is None:
         return 0
-    known, asked = schedule.problem, 0
+    asked = 0
     try:
         policy = parse_policy(schedule.policy)
     except PortfolioError as error:
@@ -144,14 +183,17 @@ def _follow(ctx: Context, pk: UUID) -> int:
         if _executes(policy) and not _may_execute(schedule):
             _end(ctx, schedule, f"{schedule.set_by_name} may not order any more, and it traded on that leave")
             _record_end(ctx, schedule)
+            _tell(ctx, venue, f"it has ended: {schedule.ended_reason}")
             return 0
         problem = _work(ctx, schedule, policy)
+        if problem.startswith(NOT_FOLLOWED):
+            problem = ""
         if ctx.now() >= schedule.next_at:
             asked, problem = _ask(ctx, schedule, policy, problem)
-    schedule.problem = short(problem)
-    if asked or problem != known:
+    if asked:
         schedule.version += 1
         schedule.save()
+    _note(ctx, schedule, problem)
     return asked
 
 
@@ -177,7 +219,8 @@ def _work(ctx: Context, schedule: RebalanceSchedule, policy: RebalancePolicy) ->
         return schedule.problem
     try:
         with transaction.atomic():
-            approve_rebalance(ctx, run_id=run.pk, reason=f"By the schedule of {schedule.set_by_name}", grant=None)
+            reason = f"By the schedule of {schedule.set_by_name}"
+            approve_rebalance(ctx, run_id=run.pk, reason=reason, grant=None, leave=schedule)
     except DomainError as error:
         return error.detail
     return ""

@@ -271,7 +271,7 @@ class Reconciler:
                 continue
             if found == (leave.ours, leave.theirs) and leave.ours != leave.theirs:
                 self._used.add(leave.id)
-                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=leave.theirs))
+                self._report(BalanceAdopted(ts=self._clock(), asset=asset, total=leave.theirs, decision=leave.id))
 
     def _remember(self) -> None:
         """Balances agree, so no trade up to the newest that the venue told can be missing."""
