@@ -6,15 +6,17 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Count
+
 from apps.core.money import plain
 from apps.policies import selectors as policies
 from apps.trading.domain import flatten
 from apps.trading.domain.flatten import Closing, Holding
 from apps.trading.domain.parents import LIVE
-from apps.trading.models import Instrument, ParentOrder, Position
+from apps.trading.models import Instrument, Order, ParentOrder, Position
 from apps.trading.selectors import desired_control, get_venue, orders
 from apps.trading.services.books import engine_instrument
-from workers.engine.vocabulary import TradingState
+from workers.engine.vocabulary import OPEN_STATUSES, TradingState
 
 
 def closings(venue: str, symbols: Collection[str] | None = None) -> list[Closing]:
@@ -26,7 +28,14 @@ def closings(venue: str, symbols: Collection[str] | None = None) -> list[Closing
         if row.symbol in items and (symbols is None or row.symbol in symbols)
     ]
     active = policies.active_limits()
-    return flatten.plan(held, active["limits"] if active else {}, under_way(venue))
+    return flatten.plan(held, active["limits"] if active else {}, under_way(venue), resting(venue))
+
+
+def resting(venue: str) -> dict[tuple[str, str], int]:
+    """How many orders of no parent there are at the venue, by symbol and side."""
+    there = Order.objects.filter(venue_id=venue, status__in=OPEN_STATUSES, parent_id="")
+    found = there.order_by().values_list("symbol", "side")
+    return {(symbol, side): count for symbol, side, count in found.annotate(count=Count("pk"))}
 
 
 def under_way(venue: str) -> dict[tuple[str, str], Decimal]:
@@ -65,5 +74,6 @@ def closing_row(closing: Closing) -> dict[str, Any]:
         "remainder": plain(closing.remainder),
         **{name: None if value is None else plain(value) for name, value in amounts.items()},
         "orders": closing.orders,
+        "displaced": closing.displaced,
         "problem": closing.problem,
     }

@@ -75,6 +75,12 @@ def test_what_would_be_sent_is_shown_with_its_cost_and_what_cannot_be(browser: B
     assert possible == [{"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.04999"}]
     assert browser.get(f"{PATH}?symbol=ETHUSDT").json()["positions"] == [rows["ETHUSDT"]]
     assert not preview["halted"]
+    assert (btc["displaced"], rows["ETHUSDT"]["displaced"]) == (0, 0)
+    orders = models.Order.objects.filter(client_id="o-1")
+    orders.update(side="SELL", status="WORKING")
+    assert browser.get(f"{PATH}?symbol=BTCUSDT").json()["positions"][0]["displaced"] == 1
+    orders.update(parent_id="p-1")
+    assert browser.get(f"{PATH}?symbol=BTCUSDT").json()["positions"][0]["displaced"] == 0
 
 
 def test_closing_is_signed_for_ordered_once_and_audited(browser: Browser, ann: Person) -> None:

@@ -12,6 +12,7 @@ from workers.engine import events as e
 from workers.engine.config import SECOND_NS
 from workers.engine.execution.conditional_place import Oco
 from workers.engine.execution.conditional_types import ConditionalKind, ConditionalStatus, TriggerSource
+from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus
 from workers.engine.market.venues import BINANCEUS, OANDA, PAPER, Feature
 from workers.engine.vocabulary import FeedState, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
@@ -180,3 +181,62 @@ def test_the_whole_gate_stands_before_it() -> None:
     one = hold(rig, stop(source=LAST, reduce_only=False, lots=60_000))
     assert held(rig, one).status is ConditionalStatus.DENIED, "more than is held cannot be sold, now or later"
     assert not [send for send in rig.sent if send.intent.trigger]
+
+
+def closing(rig: Rig, lots: int, **changes: Any) -> Parent:
+    fields = {"reduce_only": True, "displaces": True, "params": {"slices": 1, "style": "take", "offset_ticks": 5}}
+    request = ParentRequest(
+        symbol=SYMBOL,
+        side=Side.SELL,
+        lots=lots,
+        algorithm="twap",
+        end=rig.now + 120 * SECOND_NS,
+        **{**fields, **changes},
+    )
+    rig.take(rig.kernel.start_parent(rig.now, request, parent_id="p-1", by="operator"))
+    return rig.books.parents["p-1"]
+
+
+def test_closing_a_position_first_takes_off_the_stop_that_holds_its_lots() -> None:
+    rig = start()
+    one = accepted(rig, lots=30_000)
+    other = rig.order(SYMBOL, Side.SELL, 10_000, 100_50)
+    assert other is not None
+    rig.accept(other)
+    stop_order = resting(rig, one)
+    parent = closing(rig, 50_000)
+    assert stop_order.cancel_requested
+    assert rig.books.orders[other].cancel_requested
+    assert not parent.open, "nothing leaves while the stop may still fill"
+    # The stop fires while its cancel is under way: what it sold is not sold again.
+    rig.fill(stop_order.client_id, 10_000, 99_99)
+    for client_id in (stop_order.client_id, other):
+        rig.report(e.OrderEnded(ts=rig.now, client_id=client_id, status=OrderStatus.CANCELED, detail=""))
+    rig.wait(1)
+    rig.top(SYMBOL, 99_99, 100_01)
+    (child,) = (rig.books.orders[client_id] for client_id in parent.open)
+    assert child.lots == 40_000
+    rig.accept(child.client_id)
+    rig.fill(child.client_id, child.lots, 99_99)
+    assert held(rig, one).status is ConditionalStatus.CANCELED
+    rig.wait(1)
+    rig.top(SYMBOL, 99_99, 100_01)
+    assert (parent.status, parent.filled) == (ParentStatus.EXPIRED, 40_000)
+    assert "10000 lots left, and 0 in the position" in parent.detail
+    rig.check_replay()
+
+
+def test_a_parent_that_only_reduces_leaves_a_stop_where_it_is_and_takes_what_is_free() -> None:
+    rig = start()
+    child = resting(rig, accepted(rig, lots=30_000))
+    parent = closing(rig, 50_000, displaces=False)
+    assert not child.cancel_requested
+    assert [rig.books.orders[one].lots for one in parent.open] == [20_000]
+
+
+def test_closing_what_the_stop_does_not_hold_leaves_it_where_it_is() -> None:
+    rig = start()
+    child = resting(rig, accepted(rig, lots=30_000))
+    parent = closing(rig, 20_000)
+    assert not child.cancel_requested
+    assert len(parent.open) == 1

@@ -269,6 +269,7 @@ class ParentStarted(JournalEvent, frozen=True):
     route: bool = False
     refused: str = ""
     """Why it is not worked at all; ``ParentEnded`` follows at once, and a crash in between lets nothing out."""
+    displaces: bool = False
 
 
 class RouteDecided(JournalEvent, frozen=True):

@@ -39,6 +39,7 @@ class ClosingRow(Base):
     value = amount(null=True)
     fee = amount(null=True)
     orders = serializers.IntegerField()
+    displaced = serializers.IntegerField(help_text="Open orders on the same lots, which are cancelled first.")
     problem = serializers.CharField()
 
 

@@ -46,6 +46,8 @@ class Closing:
     value: Decimal | None
     fee: Decimal | None
     orders: int
+    displaced: int = 0
+    """Orders on the same lots that are cancelled first: stops that the venue holds, and what strategies left there."""
     problem: str = ""
 
     @property
@@ -55,16 +57,25 @@ class Closing:
 
 
 def plan(
-    holdings: Iterable[Holding], limits: Mapping[str, Any], under_way: Mapping[tuple[str, str], Decimal]
+    holdings: Iterable[Holding],
+    limits: Mapping[str, Any],
+    under_way: Mapping[tuple[str, str], Decimal],
+    resting: Mapping[tuple[str, str], int],
 ) -> list[Closing]:
     """How to close what nobody closes yet of every position that is not flat.
 
-    ``under_way`` is what is left of the orders that only reduce, by symbol and side, in the base asset.
+    By symbol and side: ``under_way`` is what is left of the orders that only reduce, in the base asset; ``resting`` how
+    many other orders hold lots at the venue.
     """
-    return [_closing(held, limits, under_way) for held in holdings if held.quantity]
+    return [_closing(held, limits, under_way, resting) for held in holdings if held.quantity]
 
 
-def _closing(held: Holding, limits: Mapping[str, Any], under_way: Mapping[tuple[str, str], Decimal]) -> Closing:
+def _closing(
+    held: Holding,
+    limits: Mapping[str, Any],
+    under_way: Mapping[tuple[str, str], Decimal],
+    resting: Mapping[tuple[str, str], int],
+) -> Closing:
     item, side = held.instrument, "SELL" if held.quantity > 0 else "BUY"
     going = under_way.get((item.symbol, side), Decimal(0))
     rest = max(Decimal(0), abs(held.quantity) - going)
@@ -80,6 +91,7 @@ def _closing(held: Holding, limits: Mapping[str, Any], under_way: Mapping[tuple[
         value=value,
         fee=None if value is None else (value * item.taker_fee).quantize(_CENT),
         orders=_orders(item, quantity, value, limits),
+        displaced=resting.get((item.symbol, side), 0),
         problem=_problem(item, lots, value, going),
     )
 

@@ -179,7 +179,7 @@ def plan_request(order: Mapping[str, Any], instrument: Instrument, *, now_ns: in
     """The request in the engine's units; Invalid names the field that is wrong.
 
     ``order`` holds decimals and seconds: symbol, side, quantity, algorithm, params, and optionally starts_in_s,
-    duration_s, limit_price, reduce_only, seed and route.
+    duration_s, limit_price, reduce_only, seed, route and displaces.
     """
     name = str(order["algorithm"])
     if name not in names():
@@ -204,6 +204,7 @@ def plan_request(order: Mapping[str, Any], instrument: Instrument, *, now_ns: in
         reduce_only=bool(order.get("reduce_only")),
         seed=int(order.get("seed") or 0),
         route=bool(order.get("route")),
+        displaces=bool(order.get("displaces")),
     )
 
 

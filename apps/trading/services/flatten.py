@@ -72,6 +72,7 @@ def _order(ctx: Context, venue: str, closing: Closing, quantity: Decimal, reason
         "params": {"slices": 1, "style": "take", "offset_ticks": plans.OFFSET_TICKS},
         "duration_s": plans.PATIENCE_S,
         "reduce_only": True,
+        "displaces": True,
     }
     instrument = Instrument.objects.get(venue_id=venue, symbol=closing.instrument.symbol)
     return request_parent(ctx, instrument, order, f"Flatten: {reason}"[: plans.REASON_LIMIT])

@@ -39,6 +39,7 @@ def parent_of(event: e.ParentStarted) -> Parent:
         created=event.ts,
         updated=event.ts,
         route=event.route,
+        displaces=event.displaces,
         status=ParentStatus.CANCELLING if event.refused else ParentStatus.ACTIVE,
         detail=event.refused,
     )

@@ -53,6 +53,8 @@ class ParentRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     route: bool = False
     """Whether what must be taken is routed over all venues of the account that trade the same pair."""
+    displaces: bool = False
+    """Whether orders on its side that hold lots which it is to trade are cancelled first, stops at the venue too."""
 
 
 class Parent(msgspec.Struct, kw_only=True, gc=False):
@@ -95,6 +97,7 @@ class Parent(msgspec.Struct, kw_only=True, gc=False):
     routes: int = 0
     """Routing decisions so far."""
     measured: bool = False
+    displaces: bool = False
     setbacks: int = 0
     """Denials, rejections and unfilled children in a row: each makes the next pause longer."""
     quiet_until: int = 0

@@ -20,6 +20,7 @@ from workers.engine.accounting.parents import parent_of
 from workers.engine.config import SECOND_NS
 from workers.engine.execution import routed
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
+from workers.engine.execution.displaced import displaced, reducible
 from workers.engine.execution.markouts import SAME, Markouts, Unit
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
@@ -94,6 +95,7 @@ class Parents:
             reduce_only=request.reduce_only,
             seed=request.seed,
             route=request.route,
+            displaces=request.displaces,
             arrival=self._desk.markets[request.symbol].reference,
         )
         problem = cancelled or self._problem(parent_of(event))
@@ -254,7 +256,7 @@ class Parents:
             progress.before_start()
             return
         limits = self._desk.risk.limits
-        progress.why = self._desk_not_ready()
+        progress.why = self._desk_not_ready(parent)
         if progress.why or limits is None:
             return
         unseen = self._not_ready(market)
@@ -330,12 +332,14 @@ class Parents:
             display=algorithm.display(),
         )
 
-    def _desk_not_ready(self) -> str:
+    def _desk_not_ready(self, parent: Parent) -> str:
         desk = self._desk
         if desk.books.state is TradingState.HALTED:
             return "trading is halted"
         if desk.risk.limits is None or desk.now > desk.risk.limits_until:
             return "no risk limits are in force and confirmed"
+        if parent.displaces and displaced(desk, parent):
+            return "other orders on its lots are being cancelled first"
         return ""
 
     def _not_ready(self, market: MarketState) -> str:
@@ -380,9 +384,10 @@ class Parents:
         else:
             placed = wait(quote, at_limit=iceberg)
         least = least_lots(self._desk.instrument(parent.symbol), placed.price)
-        if parent.remaining < least and not parent.route:
-            left = f"{parent.remaining} lots left, and the venue takes no order below {least}"
-            self._end(parent, ParentStatus.EXPIRED, left)
+        held = reducible(self._desk, parent) if parent.reduce_only else parent.remaining
+        if min(parent.remaining, held) < least and not parent.route:
+            what = f"{parent.remaining} lots left" + (f", and {held} in the position" if parent.reduce_only else "")
+            self._end(parent, ParentStatus.EXPIRED, f"{what}: the venue takes no order below {least}")
             return
         lots = self._size(parent, algorithm, progress, placed.price, limits)
         if lots:
@@ -396,9 +401,12 @@ class Parents:
         released = algorithm.released(self._desk.now, progress)
         least = least_lots(line.instrument, price)
         wanted = max(least, min(algorithm.least(), parent.remaining))
+        remaining = parent.remaining
+        if parent.reduce_only and not parent.route:
+            remaining = min(remaining, reducible(self._desk, parent, unclaimed=True))
         return child_lots(
             deficit=released - parent.filled,
-            remaining=parent.remaining,
+            remaining=remaining,
             least=least if algorithm.finishing(self._desk.now) else wanted,
             most=largest_order(line, limits, price=price),
             display=algorithm.display(),

@@ -33,7 +33,7 @@ export async function flatten(symbol = "") {
   ask({
     title: symbol ? `Flatten ${symbol}` : "Flatten all positions",
     what: `Reduce-only orders go through the risk gate and take the market, for up to ${shown.patience_s} s. ${stillOn()}`,
-    detail: el("div", {}, table(shown.positions), costs(possible)),
+    detail: el("div", {}, table(shown.positions), displaced(possible), costs(possible)),
     fields: [
       { name: "word", label: `Type ${PHRASE} to confirm` },
       { name: "reason", label: "Reason, for the audit trail" },
@@ -78,6 +78,13 @@ function table(rows) {
         ),
   );
   return el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "What would be sent" }, el("table", {}, el("thead", {}, head), el("tbody", {}, lines)));
+}
+
+/** Stops that rest at the venue, and other orders that hold the lots which are to be sold. */
+function displaced(rows) {
+  const count = rows.reduce((sum, row) => sum + row.displaced, 0);
+  if (!count) return null;
+  return el("p", { class: "warn" }, count === 1 ? "One open order on these lots is cancelled first." : `${count} open orders on these lots are cancelled first, stops too.`);
 }
 
 /** Fees at the taker's rate, and half the spread that is seen now. */
