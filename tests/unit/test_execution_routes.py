@@ -8,7 +8,7 @@ from tests.support.routes import BETA, DARK, HOME, MIDDLE, World, listed
 from workers.engine import events as e
 from workers.engine.execution.parent import ParentStatus
 from workers.engine.execution.routing.router import RouteKind, replays
-from workers.engine.vocabulary import OrderStatus, Side
+from workers.engine.vocabulary import OrderStatus, Side, TradingState
 
 
 def test_a_sweep_takes_the_cheapest_of_two_books_at_once() -> None:
@@ -238,3 +238,13 @@ def test_a_market_that_moves_makes_a_slow_venue_dear() -> None:
     world.refresh()
     [decided] = world.decisions(world.start(100))
     assert decided.decision.inputs.lit[1].latency_ppb > decided.decision.inputs.lit[0].latency_ppb
+
+
+def test_reducing_only_lets_a_routed_parent_close_what_any_venue_holds() -> None:
+    world = World()
+    # 1,000 BTC at each of three venues, in lots of 0.01.
+    closing = world.start(250_000, "twap", side=Side.SELL, seconds=600, slices=600)
+    turning = world.start(350_000, "twap", side=Side.SELL, seconds=600, slices=600)
+    world.rig.state(TradingState.REDUCING, 2)
+    assert closing.status is ParentStatus.ACTIVE
+    assert turning.status is not ParentStatus.ACTIVE
