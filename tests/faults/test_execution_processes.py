@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.fault_day import Tally, day, settle
 from tests.support.fault_kinds import FAULTS
-from tests.support.fault_machine import Machine
+from tests.support.fault_machine import ROUTED_OVER, Machine
 from tests.support.truth import events
 from workers.engine.events import OrderIntended, ReconciliationDone
 from workers.live.paper_venue.config import MarketKind
@@ -42,6 +42,17 @@ async def test_every_kind_of_fault_leaves_the_logs_of_worker_and_venue_the_same(
     assert not tally.violations
     assert set(tally.recoveries) == set(FAULTS)
     assert machine.journal.books.fills > len(FAULTS)
+
+
+async def test_every_kind_of_fault_at_one_of_several_venues_leaves_all_logs_the_same(tmp_path: Path) -> None:
+    """Parents are routed over three venues; each fault is at one of them, and all of their logs are read."""
+    machine, tally = await day(
+        tmp_path, MarketKind.SYNTHETIC, tmp_path, count=len(FAULTS), seed=SEED, venues=ROUTED_OVER
+    )
+    assert not tally.violations
+    assert set(tally.recoveries) == set(FAULTS)
+    assert {machine.log.at[client_id] for client_id in machine.log.taken} == {"", "beta", "dark"}
+    assert sum(parent.routes > 0 for parent in machine.journal.books.parents.values()) > len(FAULTS) // 2
 
 
 async def test_a_stopped_trading_process_wakes_late_and_trusts_nothing(machine: Machine) -> None:

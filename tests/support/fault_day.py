@@ -16,9 +16,10 @@ import msgspec
 
 from tests.support.fault_kinds import FAULTS
 from tests.support.fault_machine import SYMBOLS, Machine
-from tests.support.truth import JournalView, differences, events, of_venue
+from tests.support.truth import JournalView, differences, events
 from workers.adapters import journal
 from workers.engine.execution.parent import ParentRequest
+from workers.engine.execution.routing.check import check
 from workers.engine.vocabulary import Side
 from workers.live.paper_venue.config import MarketKind
 
@@ -30,12 +31,18 @@ ALGORITHMS: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
     ("iceberg", {"display_lots": 40, "vary": 0.3, "reprice_s": 0.3}, 0.0),
     ("adaptive", {"steps": 6, "patience_s": 0.3}, 6.0),
 )
+ROUTED: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
+    *ALGORITHMS,
+    ("sweep", {}, 5.0),
+    ("twap", {"slices": 6, "style": "take"}, 5.0),
+)
 
 
 class People:
     """Parents as the control plane's tables list them: a few at a time, now and then one cancelled."""
 
-    def __init__(self, symbol: str, chance: random.Random) -> None:
+    def __init__(self, symbol: str, chance: random.Random, *, route: bool = False) -> None:
+        self._route = route
         self.wanted: list[dict[str, Any]] = []
         self._symbol = symbol
         self._chance = chance
@@ -51,7 +58,7 @@ class People:
         return tuple(self.wanted)
 
     def _row(self) -> dict[str, Any]:
-        algorithm, params, seconds = self._chance.choice(ALGORITHMS)
+        algorithm, params, seconds = self._chance.choice(ROUTED if self._route else ALGORITHMS)
         now = time.time_ns()
         request = ParentRequest(
             symbol=self._symbol,
@@ -61,6 +68,7 @@ class People:
             params=params,
             start=now,
             end=now + int(seconds * SECOND_NS) if seconds else 0,
+            route=self._route,
         )
         name = f"hand-{next(self._numbers)}"
         return {"parent_id": name, "by": "ann", "request": msgspec.to_builtins(request), "cancelled": ""}
@@ -93,6 +101,7 @@ async def strike(machine: Machine, kind: str, chance: random.Random, people: Peo
     books = machine.journal.books
     over = {name for name, parent in books.parents.items() if not parent.status.is_live}
     machine.want(parents=people.look(over))
+    machine.strike(chance)
     await FAULTS[kind](machine, chance)
     ended_ns, begun = time.time_ns(), time.monotonic()
     if await machine.trades_since(ended_ns):
@@ -114,9 +123,12 @@ async def settle(machine: Machine, tally: Tally) -> None:
             tally.blame("at the end", ["orders or parents stayed open", *machine.problems()])
             break
         await asyncio.sleep(0.1)
+    told = events(machine.folder / "journal")
     whole = JournalView()
-    whole.take(events(machine.folder / "journal"))
-    tally.blame("at the end", differences(whole.view, of_venue(await machine.venue_port.truth())))
+    whole.take(told)
+    tally.blame("at the end", differences(whole.view, await machine.truth()))
+    tally.blame("at the end", differences(whole.view, machine.log.view))
+    tally.blame("at the end", check(told)[1])
     verified = journal.verify(machine.folder / "journal")
     tally.blame("at the end", [] if verified.ok else [verified.problem])
 
@@ -140,14 +152,14 @@ def silent(_number: int, _machine: Machine, _tally: Tally) -> None:
 
 
 async def day(
-    folder: Path, market: MarketKind, data: Path, *, count: int, seed: int, tell: Tell = silent
+    folder: Path, market: MarketKind, data: Path, *, count: int, seed: int, venues: str = "", tell: Tell = silent
 ) -> tuple[Machine, Tally]:
-    """``count`` faults, every kind as often as every other, in an order that the seed decides."""
+    """``count`` faults, every kind as often as every other, in an order that the seed decides, at one of the venues."""
     chance, tally = random.Random(seed), Tally()
     kinds = [kind for kind, _ in zip(itertools.cycle(FAULTS), range(count), strict=False)]
     chance.shuffle(kinds)
-    machine = Machine(folder, market, data)
-    people = People(SYMBOLS[market][0], chance)
+    machine = Machine(folder, market, data, venues=venues)
+    people = People(SYMBOLS[market][0], chance, route=bool(venues))
     try:
         await machine.open()
         if not await machine.trades_since(0):

@@ -14,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from tests.support.fault_machine import Machine
+from tests.support.venue_logs import Place
 
 Fault = Callable[[Machine, random.Random], Awaitable[None]]
 SOON_S: Final = 0.003
@@ -43,22 +44,24 @@ async def _stop(machine: Machine, name: str, seconds: float) -> None:
         machine.signal(name, signal.SIGCONT)
 
 
-async def _misbehave(machine: Machine, **what: Any) -> None:
+async def _misbehave(place: Place, **what: Any) -> None:
     """Ask the venue to err; one that is just starting again is asked until it listens."""
     while True:
         try:
-            await machine.venue_port.fault(**what)
+            await place.port.fault(**what)
         except aiohttp.ClientError:
             await asyncio.sleep(SOON_S)
         else:
             return
 
 
-async def _next_order(machine: Machine) -> None:
-    """Until another order is decided: it is on its way then."""
+async def _next_order(machine: Machine, place: Place | None = None) -> None:
+    """Until another order is decided, at ``place`` where one is given: it is on its way then."""
     machine.read()
     known, end = len(machine.journal.decided), asyncio.get_running_loop().time() + IN_FLIGHT_S
-    while len(machine.journal.decided) == known and asyncio.get_running_loop().time() < end:
+    while asyncio.get_running_loop().time() < end:
+        if machine.decided_at(place, known) if place else len(machine.journal.decided) > known:
+            return
         await asyncio.sleep(SOON_S)
         machine.read()
 
@@ -74,10 +77,11 @@ async def _worker_killed(machine: Machine, chance: random.Random) -> None:
 
 @_fault("worker killed, order on its way")
 async def _worker_killed_in_flight(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, order_ack_delay_ms=chance.choice((0, 5, 400)))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, order_ack_delay_ms=chance.choice((0, 5, 400)))
+    await _next_order(machine, place)
     await _kill(machine, "worker")
-    await _misbehave(machine, order_ack_delay_ms=0)
+    await _misbehave(place, order_ack_delay_ms=0)
 
 
 @_fault("worker killed twice")
@@ -111,8 +115,9 @@ async def _venue_killed(machine: Machine, chance: random.Random) -> None:
 
 @_fault("venue killed, order on its way")
 async def _venue_killed_in_flight(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, order_ack_delay_ms=chance.choice((5, 200)))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, order_ack_delay_ms=chance.choice((5, 200)))
+    await _next_order(machine, place)
     await _kill(machine, "venue")
 
 
@@ -123,9 +128,10 @@ async def _venue_stopped(machine: Machine, chance: random.Random) -> None:
 
 @_fault("venue refuses everything")
 async def _outage(machine: Machine, chance: random.Random) -> None:
+    place = machine.strike(chance)
     pause = chance.choice((300, 1500, 3000))
-    await _next_order(machine)
-    await _misbehave(machine, outage_ms=pause)
+    await _next_order(machine, place)
+    await _misbehave(place, outage_ms=pause)
     await asyncio.sleep(pause / 1000)
 
 
@@ -142,49 +148,55 @@ async def _both_killed(machine: Machine, chance: random.Random) -> None:
 
 @_fault("connections cut")
 async def _cut(machine: Machine, chance: random.Random) -> None:
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _next_order(machine, place)
     await asyncio.sleep(chance.uniform(0.0, 0.01))
-    machine.wire.cut()
+    place.wire.cut()
 
 
 @_fault("venue out of reach")
 async def _out_of_reach(machine: Machine, chance: random.Random) -> None:
-    machine.wire.refusing = True
-    machine.wire.cut()
+    place = machine.strike(chance)
+    place.wire.refusing = True
+    place.wire.cut()
     await asyncio.sleep(chance.uniform(0.3, 2.5))
-    machine.wire.refusing = False
+    place.wire.refusing = False
 
 
 @_fault("wire held up")
 async def _held_up(machine: Machine, chance: random.Random) -> None:
     """Nothing passes for a while; then all of it comes at once, orders that are too old among it."""
-    await _next_order(machine)
-    machine.wire.flowing.clear()
+    place = machine.strike(chance)
+    await _next_order(machine, place)
+    place.wire.flowing.clear()
     await asyncio.sleep(chance.choice((0.3, 1.5, 3.0)))
-    machine.wire.flowing.set()
+    place.wire.flowing.set()
 
 
 @_fault("wire slow")
 async def _slow(machine: Machine, chance: random.Random) -> None:
-    machine.wire.delay_s = chance.choice((0.05, 0.3, 1.2))
+    place = machine.strike(chance)
+    place.wire.delay_s = chance.choice((0.05, 0.3, 1.2))
     await asyncio.sleep(chance.uniform(0.5, 2.0))
-    machine.wire.delay_s = 0.0
+    place.wire.delay_s = 0.0
 
 
 @_fault("some connections slow")
 async def _uneven(machine: Machine, chance: random.Random) -> None:
     """An order is under way for longer than anybody waits for its answer, and questions about it overtake it."""
-    machine.wire.uneven_s = chance.choice((1.2, 1.5, 1.8))
+    place = machine.strike(chance)
+    place.wire.uneven_s = chance.choice((1.2, 1.5, 1.8))
     await asyncio.sleep(chance.uniform(1.0, 2.5))
-    machine.wire.uneven_s = 0.0
+    place.wire.uneven_s = 0.0
 
 
 @_fault("answers lost")
 async def _answers_lost(machine: Machine, chance: random.Random) -> None:
-    machine.wire.deaf = True
+    place = machine.strike(chance)
+    place.wire.deaf = True
     await asyncio.sleep(chance.uniform(0.3, 2.0))
-    machine.wire.deaf = False
-    machine.wire.cut()
+    place.wire.deaf = False
+    place.wire.cut()
 
 
 # -- what the venue says
@@ -192,58 +204,67 @@ async def _answers_lost(machine: Machine, chance: random.Random) -> None:
 
 @_fault("acknowledgement lost")
 async def _ack_lost(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, lose_ack=chance.randint(1, 3))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, lose_ack=chance.randint(1, 3))
+    await _next_order(machine, place)
 
 
 @_fault("acknowledgement late")
 async def _ack_late(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, order_ack_delay_ms=chance.choice((100, 800, 1500)))
+    place = machine.strike(chance)
+    await _misbehave(place, order_ack_delay_ms=chance.choice((100, 800, 1500)))
     await asyncio.sleep(chance.uniform(0.3, 1.5))
-    await _misbehave(machine, order_ack_delay_ms=0)
+    await _misbehave(place, order_ack_delay_ms=0)
 
 
 @_fault("5xx after accepting")
 async def _failure(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, order_500_after_accept=chance.randint(1, 3))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, order_500_after_accept=chance.randint(1, 3))
+    await _next_order(machine, place)
 
 
 @_fault("orders rejected")
 async def _rejected(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, reject_orders=chance.randint(1, 3))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, reject_orders=chance.randint(1, 3))
+    await _next_order(machine, place)
 
 
 @_fault("reports twice")
 async def _twice(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, duplicate_reports=chance.randint(2, 10))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, duplicate_reports=chance.randint(2, 10))
+    await _next_order(machine, place)
 
 
 @_fault("reports out of order")
 async def _out_of_order(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, reorder_reports=chance.randint(2, 10))
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _misbehave(place, reorder_reports=chance.randint(2, 10))
+    await _next_order(machine, place)
 
 
 @_fault("streams dropped")
 async def _streams_dropped(machine: Machine, chance: random.Random) -> None:
-    await _next_order(machine)
+    place = machine.strike(chance)
+    await _next_order(machine, place)
     await asyncio.sleep(chance.uniform(0.0, 0.01))
-    await _misbehave(machine, drop_websockets=True)
+    await _misbehave(place, drop_websockets=True)
 
 
 @_fault("market silent")
 async def _silent(machine: Machine, chance: random.Random) -> None:
+    place = machine.strike(chance)
     pause = chance.choice((300, 1500, 3000))
-    await _misbehave(machine, pause_feed_ms=pause)
+    await _misbehave(place, pause_feed_ms=pause)
     await asyncio.sleep(pause / 1000)
 
 
 @_fault("price spike")
 async def _spike(machine: Machine, chance: random.Random) -> None:
-    await _misbehave(machine, spike_bps=chance.choice((-1500, -300, 300, 1500)), spike_frames=chance.randint(1, 6))
+    place = machine.strike(chance)
+    await _misbehave(place, spike_bps=chance.choice((-1500, -300, 300, 1500)), spike_frames=chance.randint(1, 6))
     await asyncio.sleep(0.3)
 
 

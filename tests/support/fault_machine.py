@@ -1,4 +1,4 @@
-"""A worker and a venue as processes, the wire between them, and what both of them wrote down about it."""
+"""A worker and its venues as processes, the wires between them, and what all of them wrote down about it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import random
 import signal
 import socket
 import time
-from collections.abc import Mapping
 from decimal import Decimal
+from itertools import islice
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +19,19 @@ from typing import Any, Final
 import msgspec
 
 from tests.support import fault_processes
-from tests.support.execution import FAULT_TOKEN, PaperVenue, published
+from tests.support.execution import FAULT_TOKEN, published
 from tests.support.kernels import LIMITS
-from tests.support.network import Wire
-from tests.support.truth import SEND_WITHIN_MS, JournalView, Standing, Trade, View, astray, invents, lacks
+from tests.support.truth import SEND_WITHIN_MS, JournalView, View, astray, invents, lacks, of_venue
+from tests.support.venue_logs import Place, VenueLogs
 from workers.adapters.journal import Position, Tail
 from workers.engine.events import ReconciliationDone
-from workers.engine.instruments import Instrument, from_atoms
+from workers.engine.market.venues import PAPER_DARK
 from workers.live.execution.control import Desired
 from workers.live.paper_venue.config import MarketKind, VenueConfig
-from workers.live.paper_venue.journal import Entry
+from workers.live.paper_venue.profiles import parse
 
 LOOK_S: Final = 0.02
+HOME: Final = "paper"
 COMPARE_S: Final = 0.1
 READ_AT_ONCE: Final = 5_000
 NEWEST: Final = 50
@@ -38,6 +40,14 @@ TRADE_S: Final = 90.0
 START_QUOTE: Final = 10_000_000
 UNLIMITED: Final = 10**9
 MS: Final = 1_000_000
+CHEAP: Final = Decimal("0.001")
+DEAR: Final = Decimal("0.004")
+"""Taker's fee of a home venue that it pays to look elsewhere for, in the dark too."""
+ROUTED_OVER: Final = (
+    "beta:taker_fee=0.00399:start_quote=10000000,"
+    "dark:taker_fee=0.0002:start_quote=10000000:hidden_pct=70:hidden_most=2000"
+)
+"""Venues on terms close to the home venue's, or worth the wait in the dark, so that legs go to all of them."""
 LOOSE: Final[dict[str, Any]] = {
     **LIMITS,
     "max_order_qty": {},
@@ -51,59 +61,13 @@ LOOSE: Final[dict[str, Any]] = {
 }
 
 
-class VenueLog:
-    """The venue's append log as it grows: its word on orders, trades and balances, dead or alive."""
-
-    def __init__(self, path: Path) -> None:
-        self.view = View("venue")
-        self.taken: dict[str, int] = {}
-        """When the venue had each order, ns by its clock."""
-        self._path = path
-        self._offset = 0
-        self._ids: dict[str, int] = {}
-        self._names: dict[tuple[str, int], str] = {}
-        self._held: dict[str, int] = {}
-
-    def read(self, instruments: Mapping[str, Instrument]) -> None:
-        """Take what was added; a line that is not finished is left for later."""
-        with self._path.open("rb") as file:
-            file.seek(self._offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                self._take(msgspec.json.decode(line, type=Entry), instruments)
-        self.view.balances = {asset: from_atoms(held) for asset, held in self._held.items()}
-
-    def _take(self, entry: Entry, instruments: Mapping[str, Instrument]) -> None:
-        self._held.update(entry.genesis)
-        for order in entry.orders:
-            if self._ids.setdefault(order.client_id, order.order_id) != order.order_id:
-                self.view.twice.append(order.client_id)
-            self._names[order.symbol, order.order_id] = order.client_id
-            self.taken.setdefault(order.client_id, order.created)
-            filled = instruments[order.symbol].quantity(order.filled)
-            self.view.orders[order.client_id] = Standing(filled, order.status.is_open, at_venue=True)
-        for trade in entry.trades:
-            key, instrument = (trade.symbol, trade.trade_id), instruments[trade.symbol]
-            if key in self.view.trades:
-                self.view.twice.append(f"trade {key}")
-            self.view.trades[key] = Trade(
-                self._names[trade.symbol, trade.order_id],
-                trade.buy,
-                instrument.quantity(trade.lots),
-                instrument.price(trade.price),
-                from_atoms(trade.fee),
-                trade.fee_asset,
-            )
-            self._held[trade.paid[0]] -= trade.paid[1]
-            self._held[trade.received[0]] += trade.received[1]
-
-
 class Machine:
-    """Everything in one folder. ``ended`` lists processes that ended without being told to."""
+    """Everything in one folder. ``ended`` lists processes that ended without being told to.
 
-    def __init__(self, folder: Path, market: MarketKind, data: Path) -> None:
+    ``venues``, as in ``GEKKO_PAPER_VENUES``, are played beside the home venue, and parents are routed over all of them.
+    """
+
+    def __init__(self, folder: Path, market: MarketKind, data: Path, *, venues: str = "") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -117,13 +81,16 @@ class Machine:
             weight_limit=UNLIMITED,
             order_limit=UNLIMITED,
             start_quote=Decimal(START_QUOTE),
+            venues=parse(venues),
+            taker_fee=DEAR if venues else CHEAP,
         )
-        self.wire = Wire(port)
-        self.venue_port = PaperVenue(f"http://127.0.0.1:{port}")
+        played = [("", False), *((profile.name, profile.dark) for profile in self.venue_config.venues)]
+        self.places = tuple(Place(name, HOME, port=port, folder=folder / "venue", dark=dark) for name, dark in played)
+        self.struck = self.home
         self.processes: dict[str, BaseProcess] = {}
         self.ended: list[str] = []
         self.journal = JournalView()
-        self.log = VenueLog(folder / "venue" / "venue.jsonl")
+        self.log = VenueLogs()
         self.compared = 0
         self._tail = Tail(folder / "journal", Position())
         self._context = multiprocessing.get_context("forkserver")
@@ -134,11 +101,20 @@ class Machine:
         self._keeper: asyncio.Task[None] | None = None
         self._wanted = folder / "wanted.json"
 
+    @property
+    def home(self) -> Place:
+        return self.places[0]
+
+    def strike(self, chance: random.Random) -> Place:
+        """The venue that the next fault is at."""
+        self.struck = chance.choice(self.places)
+        return self.struck
+
     # -- processes
 
     async def open(self) -> None:
         """Start both, and keep them running."""
-        self.url = await self.wire.open()
+        self._urls = {place.name: await place.wire.open() + place.path for place in self.places}
         self.want()
         self.start("venue")
         self.start("worker")
@@ -152,7 +128,11 @@ class Machine:
             arguments: tuple[Any, ...] = (self.venue_config, log)
         else:
             target = fault_processes.worker
-            arguments = (fault_processes.worker_config(self.folder / "journal", self.url), self._wanted, log)
+            others = {
+                place.name: (self._urls[place.name], PAPER_DARK.code if place.dark else "") for place in self.places[1:]
+            }
+            config = fault_processes.worker_config(self.folder / "journal", self._urls[""], others)
+            arguments = (config, self._wanted, log)
         self.processes[name] = process = self._context.Process(target=target, args=arguments, daemon=True)
         process.start()
 
@@ -195,7 +175,8 @@ class Machine:
                 self.signal(name, signal.SIGCONT)
                 self.signal(name, signal.SIGKILL)
             await self.over(name)
-        await self.wire.close()
+        for place in self.places:
+            await place.wire.close()
 
     def want(self, *, trading: bool = True, parents: tuple[dict[str, Any], ...] = ()) -> None:
         """What the control plane's tables say: a run, or nothing at all and no order."""
@@ -204,7 +185,7 @@ class Machine:
             "run_id": "run-1",
             "release": "release-1",
             "strategy": fault_processes.STRATEGY,
-            "params": {"parents": 5, "every": 2},
+            "params": {"parents": 5, "every": 2, "route": len(self.places) > 1},
             "model_digest": "",
             "limits_version": 1,
             "instruments": list(SYMBOLS[self.venue_config.market]),
@@ -218,9 +199,11 @@ class Machine:
     # -- what they wrote
 
     def read(self) -> None:
-        """Take what both logs have grown by: the venue's first, so that ours is the newer one."""
-        if self.journal.books.lines and self.log._path.exists():
-            self.log.read({symbol: line.instrument for symbol, line in self.journal.books.lines.items()})
+        """Take what all logs have grown by: the venues' first, so that ours is the newer one."""
+        instruments = {symbol: line.instrument for symbol, line in self.journal.books.lines.items()}
+        for place in self.places:
+            if any(map(place.names.owns, instruments)) and place.log.exists():
+                self.log.read(place, instruments)
         while records := self._tail.read(READ_AT_ONCE):
             events = [record.event for record in records]
             self.compared += sum(isinstance(event, ReconciliationDone) and event.ok for event in events)
@@ -261,12 +244,34 @@ class Machine:
             left &= set(self.problems())
         return sorted(left)
 
+    async def truth(self) -> View:
+        """What the venues themselves answer."""
+        whole = View("venue")
+        for place in self.places:
+            view = of_venue(await place.port.truth(), place.names.key)
+            whole.twice += [*view.twice, *(whole.orders.keys() & view.orders.keys())]
+            whole.orders |= view.orders
+            whole.trades |= view.trades
+            whole.balances |= view.balances
+        return whole
+
+    def decided_at(self, place: Place, since: int) -> int:
+        """How many orders were decided at ``place``, without the first ``since`` that were decided anywhere."""
+        orders = self.journal.books.orders
+        decided = islice(self.journal.decided, since, None)
+        return sum(place.names.owns(orders[client_id].symbol) for client_id in decided)
+
     async def trades_since(self, since_ns: int, seconds: float = TRADE_S) -> bool:
-        """Wait until the venue has an order that was decided after ``since_ns``."""
+        """Wait until the struck venue has an order that was decided after ``since_ns``; any, where that one is dark.
+
+        What a dark venue gets is up to what it had before.
+        """
         end = time.monotonic() + seconds
+        place = self.struck
         while time.monotonic() < end:
             self.read()
-            if any(self.journal.decided.get(client_id, 0) > since_ns for client_id in list(self.log.taken)[-NEWEST:]):
+            newest = [name for name in self.log.taken if place.dark or self.log.at[name] == place.name][-NEWEST:]
+            if any(self.journal.decided.get(client_id, 0) > since_ns for client_id in newest):
                 return True
             await asyncio.sleep(LOOK_S)
         return False

@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ import msgspec
 from controlplane.logs import configure
 from tests.support.execution import LIMITS_PUBLIC
 from tests.support.strategies import working
-from workers.live.execution.config import LoopConfig
+from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.control import Desired
 from workers.live.execution.host import LoopHost
 from workers.live.paper_venue.config import VenueConfig
@@ -68,15 +69,20 @@ def worker(config: LoopConfig, wanted: Path, log: Path) -> None:
         raise SystemExit(host.failure)
 
 
-def worker_config(folder: Path, url: str) -> LoopConfig:
-    """Quicker to ask again than in production; everything else as there."""
+def worker_config(folder: Path, url: str, others: Mapping[str, tuple[str, str]]) -> LoopConfig:
+    """Quicker to ask again than in production; everything else as there. ``others``: (address, code) by venue."""
+    key, secret = "paper-key", "paper-secret"
     return LoopConfig(
         venue="paper",
         worker="execution",
         journal_dir=folder,
         venue_url=url,
-        api_key="paper-key",
-        api_secret="paper-secret",
+        others=tuple(
+            VenueAccess(name=name, url=at, code=code, api_key=key, api_secret=secret)
+            for name, (at, code) in others.items()
+        ),
+        api_key=key,
+        api_secret=secret,
         limits_key=LIMITS_PUBLIC,
         order_timeout_s=1.0,
         retry_s=0.2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -57,7 +57,8 @@ class View:
     """Client ids that came more than once."""
 
 
-def of_venue(truth: Mapping[str, Any]) -> View:
+def of_venue(truth: Mapping[str, Any], key: Callable[[str], str] = str) -> View:
+    """What the venue answers; ``key`` gives the books' name of its symbols and assets."""
     rows = truth["orders"]
     names = {(row["symbol"], row["orderId"]): row["clientOrderId"] for row in rows}
     view = View("venue", twice=_twice(row["clientOrderId"] for row in rows))
@@ -65,18 +66,18 @@ def of_venue(truth: Mapping[str, Any]) -> View:
         is_open = row["status"] in VENUE_OPEN
         view.orders[row["clientOrderId"]] = Standing(Decimal(row["executedQty"]), is_open, at_venue=True)
     for row in truth["trades"]:
-        key = (row["symbol"], int(row["id"]))
-        if key in view.trades:
-            view.twice.append(f"trade {key}")
-        view.trades[key] = Trade(
+        trade = (key(row["symbol"]), int(row["id"]))
+        if trade in view.trades:
+            view.twice.append(f"trade {trade}")
+        view.trades[trade] = Trade(
             names[row["symbol"], row["orderId"]],
             row["isBuyer"],
             Decimal(row["qty"]),
             Decimal(row["price"]),
             Decimal(row["commission"]),
-            row["commissionAsset"],
+            key(row["commissionAsset"]),
         )
-    view.balances = {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in truth["balances"]}
+    view.balances = {key(row["asset"]): Decimal(row["free"]) + Decimal(row["locked"]) for row in truth["balances"]}
     return view
 
 
@@ -208,10 +209,8 @@ def astray(ours: JournalView, venue: View) -> list[str]:
         quantity = books.lines[parent.symbol].instrument.quantity
         standings = {child: venue.orders.get(child, nothing) for child in children}
         done = sum((standing.filled for standing in standings.values()), Decimal(0))
-        still = sum(
-            (quantity(books.orders[child].lots) - one.filled for child, one in standings.items() if one.open),
-            Decimal(0),
-        )
+        wanted = {child: _quantity(books, child) for child in children}
+        still = sum((wanted[child] - one.filled for child, one in standings.items() if one.open), Decimal(0))
         if done != quantity(parent.filled):
             problems.append(f"parent {parent_id} has {quantity(parent.filled)}, its children at the venue {done}")
         if done + still > quantity(parent.lots):
@@ -219,6 +218,12 @@ def astray(ours: JournalView, venue: View) -> list[str]:
         if still and not parent.status.is_live:
             problems.append(f"parent {parent_id} is {parent.status.value} and has {still} open at the venue: an orphan")
     return problems
+
+
+def _quantity(books: Books, client_id: str) -> Decimal:
+    """What the order was for; a routed parent's child is in the instrument of its own venue."""
+    order = books.orders[client_id]
+    return books.lines[order.symbol].instrument.quantity(order.lots)
 
 
 def differences(ours: View, venue: View) -> list[str]:

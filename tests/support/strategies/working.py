@@ -23,14 +23,23 @@ RECIPES: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
     ("adaptive", {"steps": 5, "patience_s": 0.3}, 5.0),
 )
 """Algorithm, parameters, and seconds to its end; 0 for one that ends when it is filled."""
+ROUTED: Final = (
+    ("sweep", {}, 4.0),
+    *RECIPES,
+    ("twap", {"slices": 6, "style": "take"}, 4.0),
+)
 
 
 class WorkingParams(Params, frozen=True):
-    """``parents`` at a time and instrument, each worth ``notional`` in quote; an order on every ``every``-th quote."""
+    """``parents`` at a time and instrument, each worth ``notional`` in quote; an order on every ``every``-th quote.
+
+    With ``route`` two of three parents are routed over all venues of the pair.
+    """
 
     parents: PositiveInt = 2
     notional: NotNegative = 300.0
     every: PositiveInt = 10
+    route: bool = False
 
 
 @register("working", WorkingParams)
@@ -61,20 +70,37 @@ class Working(Strategy[WorkingParams]):
 
     def _start(self, desk: Desk, symbol: str) -> None:
         number = len(desk.books.parents)
-        algorithm, params, seconds = RECIPES[number % len(RECIPES)]
-        side, lots = self._next(desk, symbol, self.params.notional)
+        route = self.params.route and number % 3 != 0
+        recipes = ROUTED if route else RECIPES
+        algorithm, params, seconds = recipes[number % len(recipes)]
+        side, lots = self._next(desk, symbol, self.params.notional, route=route)
         if not lots:
             return
         if "display_lots" in params:
             params = {**params, "display_lots": max(lots // 4, 1)}
         end = desk.now + int(seconds * SECOND_NS) if seconds else 0
         desk.execute(
-            ParentRequest(symbol=symbol, side=side, lots=lots, algorithm=algorithm, params=params, end=end, seed=number)
+            ParentRequest(
+                symbol=symbol,
+                side=side,
+                lots=lots,
+                algorithm=algorithm,
+                params=params,
+                end=end,
+                seed=number,
+                route=route,
+            )
         )
 
-    def _next(self, desk: Desk, symbol: str, notional: float) -> tuple[Side, int]:
-        """The side that keeps the position in bounds, and lots worth ``notional``; no lots without a price."""
+    def _next(self, desk: Desk, symbol: str, notional: float, *, route: bool = False) -> tuple[Side, int]:
+        """The side that keeps the position in bounds, and lots worth ``notional``; no lots without a price.
+
+        The position is that of ``symbol`` alone, or of all venues with ``route``.
+        """
         instrument, market, held = desk.instrument(symbol), desk.market(symbol), desk.position(symbol)
+        if route:
+            atoms = sum(line.position for line in desk.books.lines.values() if line.instrument.base == instrument.base)
+            held = atoms // desk.books.lines[symbol].lot_atoms
         if not market.bid:
             return Side.BUY, 0
         one = float(instrument.price(market.bid) * instrument.lot)
