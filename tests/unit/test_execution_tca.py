@@ -6,14 +6,16 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.kernels import Rig, make_fill
 from tests.support.parents import COARSE, MIDDLE, Bench
 from workers.engine import events as e
 from workers.engine.execution.tca import against, shortfall
-from workers.engine.vocabulary import FeedState
+from workers.engine.vocabulary import FeedState, Side
 
 prices = st.decimals(min_value=1, max_value=1000, places=2)
 
@@ -87,6 +89,74 @@ def test_the_kernel_records_what_a_parent_is_judged_by() -> None:
     assert measured.markouts["30"][0] > measured.markouts["5"][0]
     assert not bench.rig.kernel.desk.parents.busy
     bench.rig.check_replay()
+
+
+def restarted(bench: Bench, down_s: float) -> None:
+    """Another worker takes the journal after so many seconds, and sees the market again."""
+    records = [e.Record(seq=n, hash="", event=event) for n, event in enumerate(bench.rig.journal)]  # type: ignore[arg-type]  # all are Journalled
+    again = Rig((bench.item,))
+    again.now, again.journal = bench.rig.now, bench.rig.journal
+    again.kernel.recover(records)
+    again.wait(down_s)
+    again.take(again.kernel.open_session(again.now, epoch=2, venue="paper", worker="test", instruments=[bench.item]))
+    again.reconcile()
+    again.feed("BTCUSDT", FeedState.LIVE)
+    bench.rig = again
+    bench.quote()
+
+
+def measured_after_a_restart(down_s: float) -> dict[str, tuple[int, int]]:
+    """Mark-outs of a parent that was filled 2 s before a worker was gone for so long."""
+    bench = Bench(COARSE)
+    bench.start("twap", 100, 10, slices=1, style="take")
+    bench.run(2.25)
+    restarted(bench, down_s)
+    bench.run(40, move=1)
+    assert not bench.rig.kernel.desk.parents.busy
+    bench.rig.check_replay()
+    (measured,) = [x for x in bench.rig.journal if isinstance(x, e.ParentMeasured)]
+    return measured.markouts
+
+
+@pytest.mark.parametrize(
+    ("down_s", "seen"), [(0.5, {"1", "5", "30"}), (3.5, {"1", "5", "30"}), (10, {"1", "30"}), (60, {"1"})]
+)
+def test_looks_that_are_to_come_survive_a_restart_and_those_nobody_took_are_not_made_up(
+    down_s: float, seen: set[str]
+) -> None:
+    markouts = measured_after_a_restart(down_s)
+    assert set(markouts) == seen
+    assert {lots for _, lots in markouts.values()} == {100}
+    # Crossed two ticks above the middle, which moved only after the restart.
+    assert markouts["1"][0] == -2 * 100
+    assert all(markouts[seconds][0] > markouts["1"][0] for seconds in seen - {"1"})
+
+
+def test_a_parent_that_nobody_looked_after_is_forgotten() -> None:
+    bench = Bench(COARSE)
+    bench.start("twap", 100, 10, slices=1, style="take")
+    bench.run(0.5)
+    restarted(bench, 60)
+    assert not bench.rig.kernel.desk.parents.busy
+    bench.run(40)
+    assert not [x for x in bench.rig.journal if isinstance(x, e.ParentMeasured)]
+    bench.rig.check_replay()
+
+
+def test_a_fill_that_was_found_out_late_is_looked_after_from_the_venues_time_on() -> None:
+    bench = Bench(COARSE)
+    parent = bench.start("twap", 100, 10, slices=1, style="rest")
+    (client_id,) = parent.open
+    bench.rig.accept(client_id)
+    filled = make_fill(client_id, "BTCUSDT", Side.BUY, 100, MIDDLE - 1, 1, bench.rig.now)
+    bench.rig.wait(3)
+    bench.quote()
+    bench.rig.report(msgspec.structs.replace(filled, ts=bench.rig.now))
+    for _ in range(130):
+        bench.wait(0.25)
+        bench.quote()
+    (measured,) = [x for x in bench.rig.journal if isinstance(x, e.ParentMeasured)]
+    assert measured.markouts == {"5": (100, 100), "30": (100, 100)}
 
 
 def test_a_market_that_is_not_seen_gives_no_markout() -> None:

@@ -306,6 +306,16 @@ class ParentEnded(JournalEvent, frozen=True):
     turnover: int = 0
 
 
+class FillsMarked(JournalEvent, frozen=True):
+    """The market was looked at again after fills of a parent, each fill once for each of the times after it.
+
+    By seconds after the fill: (fills that are done with, oldest first; ticks x lots gained; lots that had a price).
+    """
+
+    parent_id: str
+    looks: dict[str, tuple[int, int, int]]
+
+
 class ParentMeasured(JournalEvent, frozen=True):
     """Where the market went after a parent's fills: (ticks x lots gained, lots looked at) by seconds after the fill."""
 
@@ -455,6 +465,7 @@ Journalled = (
     | RouteDecided
     | ParentCancelRequested
     | ParentEnded
+    | FillsMarked
     | ParentMeasured
     | ConditionalAccepted
     | ConditionalMoved

@@ -285,7 +285,7 @@ class Kernel(KernelGate):
         if active is not None and active.hears_order and order is not None:
             self._ask(active).on_order(self._desk, order)
         if self.books.working and order is not None and order.parent_id:
-            self._desk.parents.on_child(order, event)
+            self._desk.parents.on_child(order)
         return self._effects()
 
     def on_timer(self, now: int) -> Effects:

@@ -471,6 +471,7 @@ _HANDLERS: dict[type, Callable[[Books, Any], None]] = {
     ev.TradingStateChanged: _state_changed,
     ev.ScopeStateChanged: _scope_changed,
     ev.ScopesMarked: _of_the_loop,
+    ev.FillsMarked: _of_the_loop,
     ev.CancelsTaken: _of_the_loop,
     ev.OverridesActivated: _of_the_loop,
     ev.LimitsActivated: _limits_activated,

@@ -28,6 +28,7 @@ from workers.engine.accounting.records import Anomaly, Cancels, Run, line_snapsh
 from workers.engine.accounting.records import BooksError as BooksError  # noqa: PLC0414  raised here, and by the handlers
 from workers.engine.config import DAY_NS
 from workers.engine.execution import conditional_book
+from workers.engine.execution.markouts import Markouts
 from workers.engine.execution.orders import ENDED, Order, Report, next_status
 from workers.engine.execution.parent import Parent
 from workers.engine.instruments import MONEY_PER_ATOM, Instrument, at_venue, split_key
@@ -64,6 +65,7 @@ class Books:
         "limits_version",
         "line_by_base",
         "lines",
+        "markouts",
         "open_count",
         "orders",
         "other",
@@ -93,6 +95,8 @@ class Books:
         self.parents: dict[str, Parent] = {}
         self.working: dict[str, Parent] = {}
         """Parents that are not over, oldest first."""
+        self.markouts = Markouts()
+        """Fills of parents that the market is still to be looked at after."""
         self.trades: set[tuple[str, int]] = set()
         self.anomalies: list[Anomaly] = []
         self.cancels = Cancels()
@@ -105,24 +109,16 @@ class Books:
         self.cash = 0
         self.cash_at: dict[str, int] = {"": 0}
         """What of ``cash`` lies at each venue that any session knew."""
-        self.capital = 0
-        self.cost = 0
-        self.realised = 0
-        self.fees = 0
-        self.funding = 0
+        self.capital = self.cost = self.realised = self.fees = self.funding = 0
         self.reserved = 0
         self.reserved_at: dict[str, int] = {"": 0}
         """What of ``reserved`` is held against the cash of each venue."""
-        self.open_count = 0
-        self.fills = 0
-        self.decisions = 0
+        self.open_count = self.fills = self.decisions = 0
         self.denied: dict[str, int] = {}
         self.other: dict[str, int] = {}
         self.fees_paid: dict[str, int] = {}
         self.feeds: dict[str, FeedState] = {}
-        self.peak = 0
-        self.day = 0
-        self.day_start = 0
+        self.peak = self.day = self.day_start = 0
         self.state = TradingState.HALTED
         self.state_reason = "not yet released by the control plane"
         self.control_version = 0
@@ -195,7 +191,18 @@ class Books:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that the journal determines, in plain types and a fixed order: equal for equal books."""
-        skip = {"lines", "orders", "conditionals", "parents", "working", "trades", "anomalies", "runs", "stopped_runs"}
+        skip = {
+            "lines",
+            "orders",
+            "conditionals",
+            "parents",
+            "working",
+            "trades",
+            "anomalies",
+            "runs",
+            "stopped_runs",
+            "markouts",
+        }
         skip |= {"line_by_base", "reconciled_at"}
         plain = {name: msgspec.to_builtins(getattr(self, name)) for name in self.__slots__ if name not in skip}
         return {
@@ -210,6 +217,7 @@ class Books:
             "conditionals": self.conditionals.snapshot(),
             "parents": {key: msgspec.to_builtins(parent) for key, parent in sorted(self.parents.items())},
             "working": list(self.working),
+            "markouts": self.markouts.snapshot(),
             "lines": {symbol: line_snapshot(line) for symbol, line in sorted(self.lines.items())},
         }
 
@@ -235,6 +243,7 @@ class Books:
         for venue in self.venues:
             self.cash_at.setdefault(venue, 0)
             self.reserved_at.setdefault(venue, 0)
+        self.markouts.on_session(event.ts)
         return tuple(self.lines.values())
 
     def _check_session(self, home: str, instruments: Sequence[Instrument]) -> None:
@@ -469,6 +478,7 @@ class Books:
         e.RouteDecided: parents.on_routed,
         e.ParentCancelRequested: parents.on_cancel_requested,
         e.ParentEnded: parents.on_ended,
+        e.FillsMarked: parents.on_marked,
         e.ParentMeasured: parents.on_measured,
         **dict.fromkeys(conditional_book.EVENTS, conditional_book.on_event),
         e.FundingSettled: on_settled,

@@ -141,6 +141,8 @@ def _fill_order(books: Books, line: Line, order: Order, event: e.OrderFilled, no
     if order.filled > order.lots:
         note(books, event.ts, "overfill", order.client_id, f"{order.filled} of {order.lots} lots")
     parent = books.parents.get(order.parent_id) if order.parent_id else None
-    if parent is not None and not parents.filled(parent, line, event, notional):
-        note(books, event.ts, "parent_overfill", parent.parent_id, f"{parent.filled} of {parent.lots} lots")
+    if parent is not None:
+        books.markouts.on_fill(parent, event, parents.unit_of(books, parent, line))
+        if not parents.filled(parent, line, event, notional):
+            note(books, event.ts, "parent_overfill", parent.parent_id, f"{parent.filled} of {parent.lots} lots")
     books.report(line, order, Report.ALL_FILLED if order.filled >= order.lots else Report.PART_FILLED)

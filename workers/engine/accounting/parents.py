@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from workers.engine import events as e
 from workers.engine.accounting.line import Line
 from workers.engine.config import SECOND_NS
+from workers.engine.execution.markouts import SAME, Unit
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentStatus
 from workers.engine.instruments import MONEY_PER_ATOM
@@ -74,11 +76,19 @@ def on_ended(books: Books, event: e.ParentEnded) -> tuple[Line, ...]:
     parent = books.working.pop(event.parent_id, None)
     if parent is not None:
         parent.status, parent.detail, parent.updated = event.status, event.detail, event.ts
+        books.markouts.on_ended(event.parent_id)
+    return ()
+
+
+def on_marked(books: Books, event: e.FillsMarked) -> tuple[Line, ...]:
+    """The market was looked at after fills."""
+    books.markouts.on_marked(event)
     return ()
 
 
 def on_measured(books: Books, event: e.ParentMeasured) -> tuple[Line, ...]:
-    """Nothing of the books changes: it is for those who judge the execution."""
+    """The sum of it, for those who judge the execution."""
+    books.markouts.on_measured(event.parent_id)
     parent = books.parents.get(event.parent_id)
     if parent is not None:
         parent.measured = True
@@ -132,6 +142,14 @@ def filled(parent: Parent, line: Line, event: e.OrderFilled, notional: int) -> b
     parent.updated = event.ts
     parent.setbacks = parent.quiet_until = 0
     return parent.filled <= parent.lots
+
+
+def unit_of(books: Books, parent: Parent, line: Line) -> Unit:
+    """What a lot of ``line`` is in the parent's own instrument."""
+    if parent.symbol == line.symbol:
+        return SAME
+    own = books.lines[parent.symbol]
+    return Unit(line.lot_atoms // own.lot_atoms, Fraction(line.lot_value, own.lot_value))
 
 
 def _pause(parent: Parent, ts: int) -> None:

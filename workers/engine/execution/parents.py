@@ -10,7 +10,6 @@ denial by the gate, a rejection or a child that came to nothing pauses it, each 
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -21,7 +20,6 @@ from workers.engine.config import SECOND_NS
 from workers.engine.execution import routed
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
 from workers.engine.execution.displaced import displaced, reducible
-from workers.engine.execution.markouts import SAME, Markouts, Unit
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
@@ -56,9 +54,6 @@ class Parents:
         self._works: dict[str, _Work] = {}
         self._tapes: dict[str, Tape] = {}
         self._looking = False
-        self._unmeasured: set[str] = set()
-        """Parents that are over, whose fills are still to be looked at."""
-        self.markouts = Markouts()
         self.curves: dict[str, VolumeCurve] = {}
         """Usual volume by symbol, learned by the host; a ``vwap`` that brings no curve of its own takes this one."""
 
@@ -138,7 +133,7 @@ class Parents:
 
     def on_time(self) -> None:
         """Time passed: look at all, and at what the market made of fills."""
-        if self.markouts.pending or self._unmeasured:
+        if self._desk.books.markouts.waiting:
             self._measure()
         for parent in list(self._desk.books.working.values()):
             self._look(parent)
@@ -164,10 +159,8 @@ class Parents:
             tape.add_bar(self._desk.now, bar)
         self.on_market(bar.symbol)
 
-    def on_child(self, order: Order, event: e.JournalEvent) -> None:
+    def on_child(self, order: Order) -> None:
         """The venue said something of a child, or it was found never to have left."""
-        if type(event) is e.OrderFilled:
-            self.markouts.on_fill(order.parent_id, event, self._desk.now, self._unit(order))
         parent = self._desk.books.working.get(order.parent_id)
         if parent is not None:
             self._look(parent)
@@ -176,26 +169,16 @@ class Parents:
 
     def _measure(self) -> None:
         """Look at the market after fills; journal a parent's mark-outs when all of its fills were looked at."""
-        self.markouts.on_time(self._desk.now, self._desk.markets)
-        for parent_id in sorted(self._unmeasured):
-            found = self.markouts.done(parent_id)
-            if found is not None:
-                self._unmeasured.discard(parent_id)
-                if found:
-                    self._desk.record(e.ParentMeasured(ts=self._desk.now, parent_id=parent_id, markouts=found))
-
-    def _unit(self, order: Order) -> Unit:
-        """What a lot of the child is in its parent's instrument."""
-        lines, parent = self._desk.books.lines, self._desk.books.parents.get(order.parent_id)
-        if parent is None or parent.symbol == order.symbol:
-            return SAME
-        child, own = lines[order.symbol], lines[parent.symbol]
-        return Unit(child.lot_atoms // own.lot_atoms, Fraction(child.lot_value, own.lot_value))
+        desk = self._desk
+        for marked in desk.books.markouts.due(desk.now, desk.markets):
+            desk.record(marked)
+        for parent_id, found in desk.books.markouts.done():
+            desk.record(e.ParentMeasured(ts=desk.now, parent_id=parent_id, markouts=found))
 
     @property
     def busy(self) -> bool:
         """True while any parent is worked, or fills of one are still to be looked at."""
-        return bool(self._desk.books.working or self.markouts.pending or self._unmeasured)
+        return bool(self._desk.books.working or self._desk.books.markouts.waiting)
 
     def _problem(self, parent: Parent) -> str:
         """Why the parent cannot be worked at all; empty when it can."""
@@ -460,7 +443,5 @@ class Parents:
                 turnover=work.progress.turnover() if work else 0,
             )
         )
-        if self.markouts.has(parent.parent_id):
-            self._unmeasured.add(parent.parent_id)
         if not any(other.symbol == parent.symbol for other in self._desk.books.working.values()):
             self._tapes.pop(parent.symbol, None)

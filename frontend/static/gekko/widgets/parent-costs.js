@@ -7,6 +7,9 @@ import { facts } from "./cells.js";
 
 /** The last look is 30 s after the last fill; what has not come soon after it comes no more. */
 const LOOKED_MS = 40_000;
+/** Seconds after a fill at which the loop looks at the market. */
+const HORIZONS = ["1", "5", "30"];
+const UNSEEN = "not measured: the market was not seen, or the loop was down at that moment";
 
 const bps = (value) => (value === null || value === undefined ? null : `${number(value, 1, 2)} bps`);
 
@@ -33,8 +36,14 @@ export function costsOf(row) {
 
 function afterwards(row) {
   const found = Object.entries(row.costs.markouts).sort(([a], [b]) => Number(a) - Number(b));
-  if (found.length) return found.map(([seconds, value]) => [`${seconds} s after the fills`, bps(value)]);
+  if (found.length) {
+    const missing = HORIZONS.filter((seconds) => !(seconds in row.costs.markouts));
+    return [
+      ...found.map(([seconds, value]) => [`${seconds} s after the fills`, bps(value)]),
+      ...missing.map((seconds) => [`${seconds} s after the fills`, UNSEEN]),
+    ];
+  }
   if (!Number(row.filled_quantity)) return [];
   const waiting = serverNow() - new Date(row.ended_at).getTime() < LOOKED_MS;
-  return [["After the fills", waiting ? "being measured" : "not measured: the market was not seen, or the loop was restarted meanwhile"]];
+  return [["After the fills", waiting ? "being measured" : UNSEEN]];
 }
