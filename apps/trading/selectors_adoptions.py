@@ -28,10 +28,18 @@ def current_breaks(venue: str) -> list[BalanceBreak]:
 
 def break_rows(venue: str) -> list[dict[str, Any]]:
     """What may be adopted, for the one who is about to sign it."""
-    return [
-        {"asset": one.asset, "ours": plain(one.ours), "theirs": plain(one.theirs), "digest": one.digest}
-        for one in current_breaks(venue)
-    ]
+    return [break_row(one) for one in current_breaks(venue)]
+
+
+def break_row(one: BalanceBreak) -> dict[str, Any]:
+    """``difference`` is what the venue has more than we do."""
+    return {
+        "asset": one.asset,
+        "ours": plain(one.ours),
+        "theirs": plain(one.theirs),
+        "difference": plain(one.theirs - one.ours),
+        "digest": one.digest,
+    }
 
 
 def adoptions(venue: str | None = None) -> QuerySet[BalanceAdoption]:
@@ -60,9 +68,7 @@ def adoption_row(row: BalanceAdoption) -> dict[str, Any]:
     return {
         "id": str(row.pk),
         "venue": row.venue_id,
-        "asset": row.asset,
-        "ours": plain(row.ours),
-        "theirs": plain(row.theirs),
+        **break_row(BalanceBreak(row.asset, row.ours, row.theirs)),
         "state": row.state,
         "reason": row.reason,
         "requested_by": row.requested_by_name,

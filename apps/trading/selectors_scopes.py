@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 
-from apps.trading.models import CancelOrder, ScopeControl, ScopeHalt
+from apps.policies.selectors import desk_names
+from apps.trading.models import CancelOrder, Instrument, RunObservation, ScopeControl, ScopeHalt, Venue
 from apps.trading.rows_scopes import scope_key, scope_row
+from workers.engine.risk.scopes import Scope, ScopeKind
 
 CANCEL_LOOK_BACK: Final = timedelta(minutes=5)
 """An order to cancel that no worker took for so long was for orders that are gone."""
@@ -31,6 +33,32 @@ def desired_cancels(venue: str, *, now: datetime) -> list[dict[str, Any]]:
 
 def scopes() -> QuerySet[ScopeControl]:
     return ScopeControl.objects.all()
+
+
+def known_scopes() -> list[str]:
+    """Every scope that a halt can name: the firm, desks, strategies that ran, venues, instruments.
+
+    The catalogue of strategies is not asked: a broken file in it must not keep anybody from halting.
+    """
+    names = {
+        ScopeKind.DESK: desk_names(),
+        ScopeKind.STRATEGY: ran_strategies(),
+        ScopeKind.VENUE: venue_names(),
+        ScopeKind.INSTRUMENT: instrument_symbols(),
+    }
+    return [str(ScopeKind.FIRM), *(str(Scope(kind, name)) for kind, known in names.items() for name in known)]
+
+
+def ran_strategies() -> list[str]:
+    return sorted(set(RunObservation.objects.order_by().values_list("strategy", flat=True).distinct()))
+
+
+def venue_names() -> list[str]:
+    return sorted(Venue.objects.values_list("name", flat=True))
+
+
+def instrument_symbols() -> list[str]:
+    return sorted(set(Instrument.objects.values_list("symbol", flat=True)))
 
 
 def scope_halts() -> QuerySet[ScopeHalt]:

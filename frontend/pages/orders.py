@@ -16,7 +16,8 @@ def layout(view: PageView) -> Element:
     """Positions above; below one list at a time, and a drawer for one order."""
     asked = view.query.get("tab", "")
     chosen = asked if asked in dict(TABS) else "done"
-    return html.Div(html.Div([positions(view), parents(view), order_list(view, chosen)], className="grid"))
+    boxes = [positions(view), parents(view), order_list(view, chosen), balances()]
+    return html.Div(html.Div(boxes, className="grid"))
 
 
 def positions(view: PageView) -> Element:
@@ -94,3 +95,17 @@ def order_list(view: PageView, chosen: str) -> Element:
         topic="orders",
         actions=[*cancelling, choices("tab", "Which orders", TABS, chosen)],
     )
+
+
+def balances() -> Element:
+    """What we hold by our books, and whether the venue says the same."""
+    columns = [
+        Column("Asset"),
+        Column("By our books", number=True),
+        Column("At the venue", number=True, priority=2),
+        Column("Difference", number=True, priority=2),
+        Column("State"),
+        Column("Compared", priority=3),
+        Column("", number=True),
+    ]
+    return panel("Balances", table("balances", "Balances", columns, rows=3), id="balances")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from frontend.components import Column, graph, kpi, panel, table
+from apps.accounts.permissions import Capability
+from frontend.components import Column, button, graph, kpi, panel, table
 from frontend.elements import Element, dcc, html
 from frontend.pages.view import PageView
 
 TOPIC: Final = "risk_report"
 
 
-def layout(_view: PageView) -> Element:
-    """Figures; limits and value at risk; both over time; stress by position; exposure; what-if."""
-    boxes = [limits(), methods(), over_time(), results(), stress(), exposure(), coverage(), what_if()]
+def layout(view: PageView) -> Element:
+    """Figures; what is halted; limits and value at risk; both over time; stress by position; exposure; what-if."""
+    boxes = [halted(view), limits(), methods(), over_time(), results(), stress(), exposure(), coverage(), what_if()]
     return html.Div([figures(), html.Div(boxes, className="grid")])
 
 
@@ -32,6 +33,26 @@ def figures() -> Element:
         className="kpis",
         role="group",
         **{"aria-label": "Key figures", "data-widget": "risk-kpis"},
+    )
+
+
+def halted(view: PageView) -> Element:
+    """Parts of the desk that may not trade, and halting one."""
+    columns = [
+        Column("What"),
+        Column("State"),
+        Column("Why", priority=2),
+        Column("By", priority=2),
+        Column("Since", priority=3),
+        Column("", number=True),
+    ]
+    halting = [button("Halt a part", **{"data-action": "halt-part"})] if view.may(Capability.TRADING_HALT) else []
+    return panel(
+        "Halted parts",
+        table("scope-halts", "Halted parts", columns, rows=1),
+        id="scope-halts",
+        topic="halts",
+        actions=halting,
     )
 
 

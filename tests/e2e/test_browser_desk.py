@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -12,15 +13,22 @@ from apps.accounts.domain.roles import Role
 from apps.core.context import service_context
 from apps.policies.models import LimitOverride, RiskLimits
 from apps.policies.services import ensure_default_limits
-from apps.trading.models import ParentOrder, RebalanceRun
+from apps.trading.models import Balance, BalanceAdoption, ParentOrder, RebalanceRun, ScopeControl
 from apps.trading.services import ensure_venue, project, rebalances
 from tests.factories import journal
 from tests.factories.people import Person, make_person
 from tests.support.browser import PHONE, Watched, put_live
+from workers.engine import events as ev
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 Visitor = Callable[..., Watched]
+DAY: Final[list[ev.Journalled]] = [
+    *journal.opening(),
+    journal.intended("c-1", journal.START, lots=100_000),
+    journal.filled("c-1", 1, journal.START, lots=100_000, fee=0),
+    journal.marked(journal.START, marks={"BTCUSDT": 5_000_000}),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +36,7 @@ def desk(relay: None) -> None:
     """A venue with one bitcoin at 50,000 and about 50,000 in cash, under limits."""
     ensure_venue(service_context("bootstrap"), name="paper", mode="paper", market="synthetic", label="for tests")
     ensure_default_limits(service_context("bootstrap"))
-    day = [
-        *journal.opening(),
-        journal.intended("c-1", journal.START, lots=100_000),
-        journal.filled("c-1", 1, journal.START, lots=100_000, fee=0),
-        journal.marked(journal.START, marks={"BTCUSDT": 5_000_000}),
-    ]
-    project(service_context("projector"), worker="w", records=journal.records(day))
+    project(service_context("projector"), worker="w", records=journal.records(DAY))
 
 
 def sign(page: Page, who: Person, press: str, reason: str = "") -> None:
@@ -231,3 +233,57 @@ def test_a_parent_order_is_made_once_though_its_answer_is_lost_followed_and_ende
     assert (parent.cancel_reason, parent.cancel_by) == ("enough", "ann")
     # The browser itself reports the answer that was lost.
     watched.problems.clear()
+
+
+def test_a_part_is_halted_and_resumed_and_every_page_says_so(transactional_db: None, visitor: Visitor) -> None:
+    oscar = make_person("oscar", Role.OPERATOR)
+    watched = visitor(oscar)
+    page = watched.visit("/risk/")
+    panel = page.locator("#scope-halts")
+    expect(panel).to_contain_text("No part is halted")
+    panel.get_by_role("button", name="Halt a part").click()
+    dialog = page.locator("#ask-dialog")
+    dialog.get_by_label("What").select_option(label="Instrument BTCUSDT")
+    sign(page, oscar, "Halt it", "odd prints")
+    expect(panel.get_by_role("row", name="Instrument BTCUSDT")).to_contain_text("odd prints")
+    alert = page.get_by_role("alert").filter(has_text="Halted: Instrument BTCUSDT (odd prints, by oscar)")
+    expect(alert).to_be_visible()
+    assert ScopeControl.objects.get(scope="instrument:BTCUSDT").halted
+    assert watched.axe() == []
+
+    other = visitor(oscar, viewport=PHONE, has_touch=True, is_mobile=True)
+    phone = other.visit("/")
+    phone.get_by_role("link", name="See the halted parts").click()
+    expect(phone.locator("#scope-halts").get_by_role("row", name="Instrument BTCUSDT")).to_be_visible()
+    assert other.overflow() == []
+
+    panel.get_by_role("button", name="Resume: Instrument BTCUSDT").click()
+    sign(page, oscar, "Resume", "prints explained")
+    expect(panel).to_contain_text("No part is halted")
+    expect(alert).to_have_count(0)
+    expect(phone.locator("#scope-halts")).to_contain_text("No part is halted")
+
+
+def test_the_venues_balance_is_shown_beside_ours_and_adopted(transactional_db: None, visitor: Visitor) -> None:
+    oscar = make_person("oscar", Role.OPERATOR)
+    held = Balance.objects.get(asset="USDT").total
+    broken = ev.ReconciliationDone(
+        ts=journal.START + journal.SECOND,
+        ok=False,
+        orders_checked=0,
+        fills_adopted=0,
+        breaks=(f"USDT: {held:f} here, {held - Decimal('9.5'):f} at the venue",),
+    )
+    project(service_context("projector"), worker="w", records=journal.records([*DAY, broken]))
+    watched = visitor(oscar)
+    page = watched.visit("/orders/")
+    row = page.locator("#balances").get_by_role("row", name="USDT")
+    expect(row).to_contain_text("Differs")
+    expect(row).to_contain_text("\u22129.5")
+    expect(page.locator("#balances").get_by_role("row", name="BTC")).to_contain_text("Agrees")
+    assert watched.axe() == []
+    row.get_by_role("button", name="Adopt the venue's USDT").click()
+    sign(page, oscar, "Adopt", "fee that the venue took")
+    expect(row).to_contain_text("Being adopted")
+    adopted = BalanceAdoption.objects.get()
+    assert (adopted.state, adopted.theirs) == ("approved", held - Decimal("9.5"))

@@ -31,6 +31,7 @@ class BalanceBreakSerializer(Base):
     asset = serializers.CharField()
     ours = amount()
     theirs = amount()
+    difference = amount()
     digest = serializers.CharField()
 
 
@@ -44,6 +45,8 @@ class BalanceAdoptionSerializer(Base):
     asset = serializers.CharField()
     ours = amount()
     theirs = amount()
+    difference = amount()
+    digest = serializers.CharField()
     state = serializers.ChoiceField(choices=AdoptionState.choices)
     reason = serializers.CharField()
     requested_by = serializers.CharField()

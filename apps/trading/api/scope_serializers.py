@@ -49,6 +49,10 @@ class ScopeHaltSerializer(Base):
         return scope_halt_row(instance)
 
 
+class KnownScopes(Base):
+    scopes = serializers.ListField(child=serializers.CharField(help_text=SCOPE))
+
+
 class ScopeOrder(Base):
     """An order about a scope. The fresh code's grant is for trading.halt or trading.resume on that scope."""
 

@@ -15,7 +15,7 @@ from rest_framework.throttling import BaseThrottle
 from apps.core.api.idempotency import idempotent
 from apps.core.api.versions import with_etag
 from apps.core.api.views import ApiListView, ApiView, valid
-from apps.trading import rows_scopes, selectors_scopes
+from apps.trading import rows_scopes, selectors, selectors_scopes
 from apps.trading.api import filters, scope_serializers, serializers
 from apps.trading.api.views import Records, venue_of
 from apps.trading.services import scopes as services
@@ -30,6 +30,15 @@ class ScopeView(Records, ApiListView):
 
     def get_queryset(self) -> QuerySet[Any]:
         return self.visible(selectors_scopes.scopes())
+
+
+class KnownScopesView(ApiView):
+    """Every part that can be halted."""
+
+    @extend_schema(responses=scope_serializers.KnownScopes)
+    def get(self, request: Request) -> Response:  # noqa: ARG002 - the framework's signature
+        selectors.may_view(self.ctx, "scope")
+        return Response({"scopes": selectors_scopes.known_scopes()})
 
 
 class ScopeHaltView(Records, ApiListView):

@@ -75,6 +75,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("parents/<str:parent_id>/routing/", routes.ParentRoutingView.as_view(), name="parent-routing"),
     path("parents/<str:parent_id>/cancel/", parents.ParentCancelView.as_view(), name="parent-cancel"),
     path("trading/scopes/", scope_views.ScopeView.as_view(), name="trading-scopes"),
+    path("trading/scopes/known/", scope_views.KnownScopesView.as_view(), name="trading-scopes-known"),
     path("trading/scope-halts/", scope_views.ScopeHaltView.as_view(), name="trading-scope-halts"),
     path("trading/scope-resume/", scope_views.ScopeResumeView.as_view(), name="trading-scope-resume"),
     path(

@@ -19,9 +19,10 @@ from apps.core.errors import IllegalTransition, NotFound
 from apps.policies.selectors import approvals_needed, desk_names
 from apps.trading.domain import scopes as plans
 from apps.trading.domain.control import RESUME_REQUEST_LIVES, checked_reason
-from apps.trading.models import CancelOrder, Instrument, RunObservation, ScopeControl, ScopeHalt, Venue
+from apps.trading.models import CancelOrder, Instrument, ScopeControl, ScopeHalt, Venue
 from apps.trading.rows_scopes import cancel_row, scope_key, scope_row
 from apps.trading.selectors_backtests import strategy_names
+from apps.trading.selectors_scopes import instrument_symbols, ran_strategies, venue_names
 from workers.engine.risk.scopes import Scope, ScopeKind
 
 
@@ -147,9 +148,9 @@ def _must_exist(scope: Scope) -> None:
     """Refuse a scope that nothing belongs to: a slip in its name must not look like a halt."""
     known: Sequence[str] = ()
     if scope.kind is ScopeKind.VENUE:
-        known = list(Venue.objects.values_list("name", flat=True))
+        known = venue_names()
     elif scope.kind is ScopeKind.INSTRUMENT:
-        known = sorted(set(Instrument.objects.values_list("symbol", flat=True)))
+        known = instrument_symbols()
     elif scope.kind is ScopeKind.DESK:
         known = desk_names()
     elif scope.kind is ScopeKind.STRATEGY:
@@ -162,7 +163,7 @@ def _must_exist(scope: Scope) -> None:
 
 def _strategy_must_exist(name: str) -> None:
     """One that ran is known without the catalogue: a broken file in it must not keep anybody from halting."""
-    ran = set(RunObservation.objects.order_by().values_list("strategy", flat=True).distinct())
+    ran = ran_strategies()
     if name not in ran:
         _must_be_among("strategy", name, sorted({*ran, *strategy_names()}))
 

@@ -8,6 +8,7 @@ const KINDS = {
   refused: { kind: "bad", text: "You may not see this part of the desk. An administrator can give you the role." },
   fault: { kind: "bad", text: "The server failed to answer. Data on this page may be old.", link: "Reload" },
   halted: { kind: "bad", text: "" },
+  parts: { kind: "warn", text: "", link: "See the halted parts", href: "/risk/#scope-halts" },
   topic: { kind: "warn", text: "" },
 };
 
@@ -22,7 +23,7 @@ export function banner(name, text = "") {
     return;
   }
   const here = location.pathname + location.search;
-  const href = name === "session" ? `/login/?next=${encodeURIComponent(here)}` : here;
+  const href = name === "session" ? `/login/?next=${encodeURIComponent(here)}` : KINDS[name].href || here;
   const link = KINDS[name].link ? el("a", { href, class: "banner-link" }, KINDS[name].link) : null;
   shown = el("div", { class: `banner ${KINDS[name].kind}`, role: "alert", data: { banner: name } }, el("span", {}, said), link);
   place.append(shown);

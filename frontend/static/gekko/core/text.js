@@ -6,3 +6,9 @@ export function sentence(text) {
   if (!said) return "";
   return said[0].toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? "" : ".");
 }
+
+/** What a halt, a limit or a cancellation is about: `instrument:BTCUSDT` as people say it. */
+export function partWords(scope) {
+  const [kind, name] = [scope.split(":")[0], scope.slice(scope.indexOf(":") + 1)];
+  return kind === scope ? `The whole ${kind}` : `${kind[0].toUpperCase()}${kind.slice(1)} ${name}`;
+}

@@ -6,7 +6,7 @@ import { byId, setText } from "../core/dom.js";
 import { words } from "../core/format.js";
 import { may, mode, venue } from "../core/may.js";
 import { listen, put, serverNow } from "../core/store.js";
-import { haltBanner } from "./header.js";
+import { haltBanner, partsBanner } from "./header.js";
 
 // What the button does now: halt, resume, or approve what another person asked for.
 let control = null;
@@ -26,6 +26,7 @@ export function startHalt() {
     control = mine.find((row) => row.object === "control") || null;
     request = mine.find((row) => row.object === "resume_request" && row.state === "pending" && serverNow() < Date.parse(row.expires_at)) || null;
     show();
+    partsBanner([...rows.values()].filter((row) => row.object === "scope" && row.halted));
   });
   byId("halt-button")?.addEventListener("click", openDialog);
   byId("halt-form").addEventListener("submit", submit);

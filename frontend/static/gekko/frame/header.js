@@ -4,6 +4,7 @@ import { banner, clearBanner } from "../core/banners.js";
 import { DASH, byId, setClass, setText } from "../core/dom.js";
 import { since, span } from "../core/format.js";
 import { ageOf, isConflated, listen, onSocket, serverNow, socketState, topicState } from "../core/store.js";
+import { partWords } from "../core/text.js";
 
 const STALE_MS = 2000;
 const DEAD_MS = 10_000;
@@ -89,6 +90,11 @@ function showAge(node) {
 }
 
 /** Over every page while the loop is halted: why, by whom, and whether somebody asked to resume. */
+export function partsBanner(halted) {
+  if (!halted.length) clearBanner("parts");
+  else banner("parts", `Halted: ${halted.map((row) => `${partWords(row.scope)} (${row.reason}, by ${row.by})`).join("; ")}.`);
+}
+
 export function haltBanner(control, request) {
   if (control.observed_state !== "HALTED") {
     clearBanner("halted");

@@ -2,6 +2,7 @@
 
 import { mountAuditEntries, mountAuditExport, mountAuditFilters, mountAuditProof, mountCheckpoints } from "./audit.js";
 import { mountAttribution } from "./attribution.js";
+import { mountBalances } from "./balances.js";
 import { mountBacktestCompare, mountBacktestForm, mountBacktests } from "./backtests.js";
 import { mountChart, mountRange, mountScope } from "./chart.js";
 import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses } from "./desk.js";
@@ -17,6 +18,7 @@ import { mountComponents, mountCoverage, mountExposure, mountRiskKpis, mountStre
 import { mountRebalanceForm, mountRebalanceSchedule } from "./rebalance-form.js";
 import { mountRebalance, mountRebalances } from "./rebalances.js";
 import { mountRiskChart } from "./risk-chart.js";
+import { mountScopeHalts } from "./scope-halts.js";
 import { mountFactors, mountSessions, mountTokens } from "./security.js";
 import { mountWhatIf } from "./what-if.js";
 import { mountStrategies, mountStrategyRunning } from "./strategies.js";
@@ -31,6 +33,7 @@ export const WIDGETS = {
   "backtest-compare": mountBacktestCompare,
   "backtest-form": mountBacktestForm,
   backtests: mountBacktests,
+  balances: mountBalances,
   chart: mountChart,
   strategies: mountStrategies,
   "strategy-running": mountStrategyRunning,
@@ -64,6 +67,7 @@ export const WIDGETS = {
   "risk-chart": mountRiskChart,
   "risk-kpis": mountRiskKpis,
   scope: mountScope,
+  "scope-halts": mountScopeHalts,
   sessions: mountSessions,
   stress: mountStress,
   tokens: mountTokens,
