@@ -13,7 +13,7 @@ from apps.accounts.domain.roles import Role
 from apps.core.context import service_context
 from apps.policies.models import LimitOverride, RiskLimits
 from apps.policies.services import ensure_default_limits
-from apps.trading.models import Balance, BalanceAdoption, ParentOrder, RebalanceRun, ScopeControl
+from apps.trading.models import Balance, BalanceAdoption, CancelOrder, ParentOrder, RebalanceRun, ScopeControl
 from apps.trading.services import ensure_venue, project, rebalances
 from tests.factories import journal
 from tests.factories.people import Person, make_person
@@ -233,6 +233,23 @@ def test_a_parent_order_is_made_once_though_its_answer_is_lost_followed_and_ende
     assert (parent.cancel_reason, parent.cancel_by) == ("enough", "ann")
     # The browser itself reports the answer that was lost.
     watched.problems.clear()
+
+
+def test_one_order_is_cancelled_from_its_drawer(transactional_db: None, visitor: Visitor) -> None:
+    oscar = make_person("oscar", Role.OPERATOR)
+    resting = journal.intended("c-2", journal.START, lots=1000)
+    project(service_context("projector"), worker="w", records=journal.records([*DAY, resting]))
+    watched = visitor(oscar)
+    page = watched.visit("/orders/?tab=working")
+    page.locator("#orders tbody tr.opens").click()
+    page.locator("#drawer").get_by_role("button", name="Cancel this order").click()
+    dialog = page.locator("#ask-dialog")
+    dialog.get_by_label("Reason").fill("fat finger")
+    dialog.get_by_role("button", name="Cancel order", exact=True).click()
+    expect(dialog).to_be_hidden()
+    ordered = CancelOrder.objects.get()
+    assert (ordered.selection["client_id"], ordered.reason, ordered.by) == ("c-2", "fat finger", "oscar")
+    assert watched.axe() == []
 
 
 def test_a_part_is_halted_and_resumed_and_every_page_says_so(transactional_db: None, visitor: Visitor) -> None:

@@ -1,9 +1,11 @@
 // Everything that is known of one order: why it was made, how it was judged, how long it took, what it cost.
 
-import { get } from "../core/api.js";
+import { get, post } from "../core/api.js";
+import { toast } from "../core/banners.js";
 import { byId, el, message } from "../core/dom.js";
-import { drawer } from "../core/dialogs.js";
+import { ask, drawer } from "../core/dialogs.js";
 import { average, dateTime, fee, milliseconds, number, priceOf, quantityOf, timeOfDay, words } from "../core/format.js";
+import { may, venue } from "../core/may.js";
 import { listen, topicState } from "../core/store.js";
 import { sentence } from "../core/text.js";
 import { bar, facts, pill } from "./cells.js";
@@ -17,7 +19,7 @@ export async function openOrder(clientId) {
   let closed = false;
   // An answer that comes after the drawer was closed must not open it again.
   const draw = () => parts.row && !closed && drawer(title(parts.row), ...sections(parts));
-  const ask = async () => {
+  const read = async () => {
     try {
       parts.row ||= await get(`trading/orders/${encodeURIComponent(clientId)}/`);
       parts.trace = await get(`trading/orders/${encodeURIComponent(clientId)}/trace/`);
@@ -33,7 +35,7 @@ export async function openOrder(clientId) {
   };
   byId("drawer").addEventListener("close", close, { once: true });
   draw();
-  await ask();
+  await read();
   if (closed) return;
   if (!parts.row) {
     drawer("Order", message("The order could not be read", parts.error, "error"));
@@ -43,7 +45,7 @@ export async function openOrder(clientId) {
     const now = rows.get(clientId);
     if (!now || now.version === parts.row.version) return;
     parts.row = now;
-    ask();
+    read();
   });
 }
 
@@ -57,6 +59,7 @@ function sections({ row, trace, error }) {
   const why = row.reasons.map((reason) => el("li", {}, sentence(reason.text), " ", el("code", {}, reason.code)));
   return [
     el("p", { class: "row" }, pill(row.status), el("span", { class: "hint" }, filled + at)),
+    cancelling(row),
     why.length ? section("Why it was refused", el("ul", { class: "reasons" }, why)) : null,
     error ? message("Details could not be read", error, "error") : null,
     section("What happened", timeline(row)),
@@ -66,6 +69,26 @@ function sections({ row, trace, error }) {
     trace?.signal.length ? section("Signal", signal(row, trace)) : null,
     section("Order", orderFacts(row, trace)),
   ];
+}
+
+/** A child of a parent is sent again by its parent: that is what must be ended. */
+function cancelling(row) {
+  if (!row.open || row.parent_id || !may("trading.cancel")) return null;
+  return el("button", { class: "button danger", type: "button", on: { click: () => cancel(row) } }, "Cancel this order");
+}
+
+function cancel(row) {
+  ask({
+    title: "Cancel this order",
+    what: `${title(row)}. The venue is told to cancel it; what it has filled stays. The strategy may order again.`,
+    fields: [{ name: "reason", label: "Reason, for the audit trail" }],
+    confirm: "Cancel order",
+    danger: true,
+    act: async ({ reason }) => {
+      await post("trading/cancel/", { venue, client_id: row.client_id, reason });
+      toast("Cancelling ordered; the order ends as the venue confirms");
+    },
+  });
 }
 
 function timeline(row) {
