@@ -95,11 +95,15 @@ class TestFills:
         assert fills_of([(0, 1, 0)], half_spread_bps=10.0).fills[0].price == 10_210
 
     def test_participation_bounds_what_one_bar_gives(self):
-        # A tenth of one millionth of ten units is one lot of 0.00001 at most.
+        # Of ten units a quarter has traded at the open: 250,000 lots.
         result = fills_of([(0, 1, 0)], participation=0.00001)
-        assert sum(fill.lots for fill in result.fills) == 10
+        assert sum(fill.lots for fill in result.fills) == 2
         (order,) = result.kernel.books.orders.values()
         assert order.status is OrderStatus.EXPIRED
+
+    def test_what_rests_gets_no_more_than_its_share_of_the_whole_bar(self):
+        result = fills_of([(0, 1, 10_150)], [RISING[0], (101, 101, 101, 101)], participation=0.00001)
+        assert [fill.lots for fill in result.fills] == [2, 3, 2, 3]
 
     def test_a_missing_bar_moves_the_fill_to_the_next_one_there_is(self):
         series = walk(50)

@@ -1,28 +1,47 @@
 """Driving the simulator with bars.
 
 A bar is four prices in an order that its colour suggests: open, the near extreme, the far one, close (the low first
-when it closes above its open). Orders that a bar's close gives rise to meet the venue at the open of the next bar.
-Resting orders fill where the path touches their price, at their price; how long a queue they would have stood in, no
-bar can say. Orders under way inside a bar meet the newest price of its path.
+when it closes above its open), with a quarter of its volume at each. Orders that a bar's close gives rise to meet the
+venue at the open of the next bar. Resting orders fill where the path touches their price, at their price; how long a
+queue they would have stood in, no bar can say. Orders under way inside a bar meet the newest price of its path.
+
+While parent orders are worked, the kernel is shown what the venue shows: at each price of the path a best bid and ask
+around it. Between two of them it looks at parents every ``LOOK_NS``, and when one is due. Volume they only know of bars
+that are over. A bar's last quote ends with the bar, so that nothing is decided at a price of the bar before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
+from workers.backtest.bar_volume import STEPS, LearnedCurves, room
 from workers.backtest.config import BacktestConfig
 from workers.backtest.simulator import Simulator, delayed_bar, hears
-from workers.engine.events import Bar, BookSnapshot
+from workers.engine.config import SECOND_NS
+from workers.engine.events import Bar, BookSnapshot, TopOfBook
 from workers.engine.vocabulary import Side
 
 DEEP: Final = 10**15
 """Lots shown at a price where no participation bounds them."""
 PROGRESS_EVERY: Final = 5000
 
+LOOK_NS: Final = 5 * SECOND_NS
+MOST_LOOKS: Final = 240
+"""Looks at working parents in one bar, however long it is, beside those at moments that they wait for."""
+
 Progress = Callable[[float], None]
 """Told now and then which part is done, 0 to 1; what it raises ends the run."""
+
+
+class Shown(NamedTuple):
+    """What the venue shows: ``price`` is number ``step`` of the bar's path."""
+
+    bar: Bar
+    step: int
+    price: int
 
 
 class BarDriver:
@@ -31,7 +50,11 @@ class BarDriver:
     def __init__(self, simulator: Simulator, config: BacktestConfig) -> None:
         self._sim = simulator
         self._half_spread = config.half_spread_bps / 10_000
-        self._participation = config.participation
+        self._share = None if config.participation is None else Fraction(str(config.participation))
+        self._shown: dict[str, Shown] = {}
+        if self._share is not None:
+            # What one order took is not there for the next one, of either side.
+            simulator.before_orders = self._show_again
         self._books = {
             one.symbol: (simulator.engine.book(one.symbol, Side.BUY), simulator.engine.book(one.symbol, Side.SELL))
             for one in simulator.instruments
@@ -44,6 +67,7 @@ class BarDriver:
         for instrument in sim.instruments:
             sim.go_live(instrument.symbol, sim.kernel.desk.now)
         warm, timer = sim.config.warm, hears(strategy, "on_timer")
+        sim.kernel.desk.parents.curves = LearnedCurves(sim.kernel.desk, series)
         for bars in series:
             for bar in bars[:warm]:
                 sim.kernel.warm_bar(bar)
@@ -56,10 +80,10 @@ class BarDriver:
         """One instrument and no feed delay: a bar in which the venue has nothing to do costs one call."""
         sim = self._sim
         on_bar, take, queue, working, total = sim.kernel.on_bar, sim.take, sim.queue, sim.open, len(bars)
-        parents = sim.kernel.desk.parents
+        parents, worked = sim.kernel.desk.parents, sim.kernel.books.working
         for place in range(warm, total):
             bar = bars[place]
-            if queue or working:
+            if queue or working or worked:
                 self._through([bar])
             effects = on_bar(bar, bar.ts_event)
             if effects:
@@ -73,7 +97,7 @@ class BarDriver:
     def _many(self, groups: list[list[Bar]], *, timer: bool, progress: Progress | None) -> None:
         sim = self._sim
         for place, group in enumerate(groups):
-            if sim.queue or sim.open:
+            if sim.queue or sim.open or sim.kernel.books.working:
                 self._through(group)
             self._close(group)
             end = group[0].ts_event
@@ -94,38 +118,88 @@ class BarDriver:
 
     def _through(self, group: Sequence[Bar]) -> None:
         """Take the venue through bars of the same time: open, extremes, close, and what arrives in between."""
-        sim, start, end = self._sim, group[0].start, group[0].ts_event
+        sim, start, end, worked = self._sim, group[0].start, group[0].ts_event, self._sim.kernel.books.working
         sim.until(start - 1, submits=False)
         sim.opened = start
-        for bar in group:
-            self._show(bar, bar.open, start)
-        sim.until(start)
-        if not sim.open and not sim.queue:
-            return
+        sim.traded.clear()
+        self._shown.clear()
         paths = [path(bar) for bar in group]
-        for step in (1, 2, 3):
+        for step in range(STEPS):
             # What happens at the close happens just before it: the bar is known only after.
             at = start + (end - start) * step // 3 - (step == 3)
-            sim.until(at - 1)
-            if sim.open:
+            if step:
+                sim.until(at - 1)
+            if sim.open or worked or not step:
                 for bar, prices in zip(group, paths, strict=True):
-                    self._show(bar, prices[step], at)
+                    self._show(Shown(bar, step, prices[step]), at)
+            if not step:
+                sim.until(start)
+            if worked:
+                self._work(group, paths, step, at)
+            elif not sim.open and not sim.queue:
+                return
         sim.until(end, submits=False)
 
-    def _show(self, bar: Bar, price: int, at: int) -> None:
-        """The venue shows ``price``: one level on each side, that others do not take away."""
-        bids, asks = self._books[bar.symbol]
+    def _work(self, group: Sequence[Bar], paths: Sequence[tuple[int, int, int, int]], step: int, at: int) -> None:
+        """Show working parents the quotes of this step, then let them do what is due until the next one."""
+        sim, start, end = self._sim, group[0].start, group[0].ts_event
+        for bar, prices in zip(group, paths, strict=True):
+            sim.show_quote(self._quote(Shown(bar, step, prices[step]), at), at)
+        parents, worked = sim.kernel.desk.parents, sim.kernel.books.working
+        every = max(LOOK_NS, (end - start) // MOST_LOOKS)
+        until = min(start + (end - start) * (step + 1) // 3, end) - 1
+        sim.until(at)
+        due = at + every
+        while worked:
+            awaited = parents.due_after(at)
+            at = min(due, awaited) if awaited else due
+            if at >= until:
+                return
+            if at == due:
+                due += every
+            sim.until(at)
+            sim.take(sim.kernel.look_at_parents(at), at)
+            sim.until(at)
+
+    def _levels(self, shown: Shown) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Bid and ask around the price, and lots to be had at each."""
+        lots = DEEP
+        if self._share is not None:
+            lots = room(shown.bar, shown.step, self._share, self._sim.traded[shown.bar.symbol])
+        away = round(shown.price * self._half_spread)
+        return (max(shown.price - away, 1), lots), (shown.price + away, lots)
+
+    def _quote(self, shown: Shown, at: int) -> TopOfBook:
+        """What the venue shows, as the kernel sees it."""
+        (bid, bid_lots), (ask, ask_lots) = self._levels(shown)
+        return TopOfBook(
+            symbol=shown.bar.symbol,
+            ts_event=at,
+            ts_recv=at,
+            update_id=at,
+            bid=bid,
+            bid_lots=bid_lots,
+            ask=ask,
+            ask_lots=ask_lots,
+        )
+
+    def _show(self, shown: Shown, at: int) -> None:
+        """The venue shows a price: one level on each side, that others do not take away."""
+        symbol = shown.bar.symbol
+        self._shown[symbol] = shown
+        bids, asks = self._books[symbol]
         bids.clear()
         asks.clear()
-        away = round(price * self._half_spread)
-        lots = DEEP if self._participation is None else max(int(bar.volume * self._participation), 0)
-        levels = (max(price - away, 1), lots), (price + away, lots)
-        book = BookSnapshot(
-            symbol=bar.symbol, ts_event=at, ts_recv=at, last_id=at, bids=(levels[0],), asks=(levels[1],)
-        )
+        bid, ask = self._levels(shown)
+        book = BookSnapshot(symbol=symbol, ts_event=at, ts_recv=at, last_id=at, bids=(bid,), asks=(ask,))
         reports = self._sim.engine.on_snapshot(book)
         if reports:
             self._sim.deliver(reports, at)
+
+    def _show_again(self, at: int) -> None:
+        """The same prices, with what our orders have taken gone."""
+        for shown in self._shown.values():
+            self._show(shown, at)
 
 
 def path(bar: Bar) -> tuple[int, int, int, int]:

@@ -88,7 +88,7 @@ class BookDriver:
         self.events = count
         sim.until(now)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, _at: int) -> None:
         """Before the venue takes orders, its books are brought up to date."""
         for shown in self._shown.values():
             shown.settle()

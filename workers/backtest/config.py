@@ -47,9 +47,10 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One backtest. Fees are fractions of notional; ``capital`` is in the quote asset.
 
-    ``half_spread_bps`` moves the price of takers in bars and ``participation`` bounds what one price of a bar trades,
-    as a fraction of its volume (None: unbounded); both are for bars, where no book was recorded. ``warm`` bars at the
-    start fill indicators and order nothing. ``limits`` are risk limits as published, None for limits that bind nothing.
+    ``half_spread_bps`` moves the price of takers in bars and ``participation`` bounds what we trade in a bar, as a
+    fraction of its volume, a quarter of which trades at each price of its path (None: unbounded); both are for bars,
+    where no book was recorded. ``warm`` bars at the start fill indicators and order nothing. ``limits`` are risk limits
+    as published, None for limits that bind nothing.
     """
 
     strategy: str

@@ -8,9 +8,12 @@ equals, so that the same inputs always give the same journal.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
+
+import msgspec
 
 from workers.backtest.chain import JournalChain
 from workers.backtest.config import BacktestConfig, BacktestError, wide_limits
@@ -29,6 +32,7 @@ from workers.engine.events import (
     OrderRejected,
     OrderSent,
     ReconciliationDone,
+    TopOfBook,
 )
 from workers.engine.execution.matching import MatchingEngine
 from workers.engine.execution.matching_types import Accepted, Ended, Filled, NewOrder, Refused, Reports, Triggered
@@ -42,7 +46,7 @@ from workers.engine.vocabulary import FeedState, TradingState
 VENUE: Final = "simulated"
 RUN_ID: Final = "backtest"
 
-SUBMIT, CANCEL, REPORT, MARKET, FORECAST = range(5)
+SUBMIT, CANCEL, REPORT, MARKET, FORECAST, QUOTE = range(6)
 Item = tuple[int, int, int, Any]
 """Time of arrival, number, kind, what arrives."""
 Forecaster = Callable[[RequestForecast, int], Iterable[Forecast]]
@@ -75,10 +79,12 @@ class Simulator:
         self.queue: list[Item] = []
         self.open: set[str] = set()
         """Client ids of the orders that the venue works."""
+        self.traded: Counter[str] = Counter()
+        """Lots of ours that the venue filled, by symbol; a driver of bars counts them from each open on."""
         self.opened = 0
         """When the present bar opened: orders that came while there was none have their turn then."""
-        self.before_orders: Callable[[], None] | None = None
-        """Called before the venue takes an order: a driver may bring its books up to date only then."""
+        self.before_orders: Callable[[int], None] | None = None
+        """Called with the time before the venue takes an order: a driver may bring its books up to date only then."""
         self.forecaster = forecaster
         self._number = 0
         entry, response, feed = config.latency.entry, config.latency.response, config.latency.feed
@@ -153,6 +159,13 @@ class Simulator:
         """Let the kernel see ``event`` at ``at``."""
         self._push(at, MARKET, event)
 
+    def show_quote(self, quote: TopOfBook, at: int) -> None:
+        """Let the kernel see a quote that was made for a moment of a bar."""
+        if self.feed is None:
+            self.take(self.kernel.on_quote(quote, at), at)
+        else:
+            self._push(at + self.feed.sample_ns(), QUOTE, quote)
+
     def _tell(self, event: JournalEvent, now: int) -> None:
         effects = self.kernel.on_report(event, now)
         if effects:
@@ -178,6 +191,8 @@ class Simulator:
                 self.take(self.kernel.on_market(what, at), at)
             elif kind == FORECAST:
                 self.take(self.kernel.on_forecast(what, at), at)
+            elif kind == QUOTE:
+                self.take(self.kernel.on_quote(msgspec.structs.replace(what, ts_recv=at), at), at)
             else:
                 self._cancel(what, at)
         for item in held:
@@ -188,7 +203,7 @@ class Simulator:
     def _submit(self, send: Send, at: int) -> None:
         at = max(at, self.opened)
         if self.before_orders is not None:
-            self.before_orders()
+            self.before_orders(at)
         self.deliver(self.engine.submit(_new_order(send.intent), at), at, client_id=send.intent.client_id)
 
     def _cancel(self, cancel: Cancel, at: int) -> bool:
@@ -218,6 +233,7 @@ class Simulator:
         else:
             self.open.discard(order.client_id)
         if isinstance(report, Filled):
+            self.traded[order.symbol] += report.lots
             return OrderFilled(
                 ts=at,
                 client_id=order.client_id,

@@ -166,6 +166,25 @@ class Kernel(KernelGate):
             self._desk.parents.on_market(top.symbol)
         return self._effects()
 
+    def on_quote(self, quote: TopOfBook, now: int) -> Effects:
+        """A quote that a backtest makes for a moment of a bar.
+
+        It is for parent orders and the gate alone: no strategy hears of it, no mark moves, no stop is released. It
+        stands until the bar closes.
+        """
+        self._enter(now)
+        self._desk.markets[quote.symbol].take_quote(quote)
+        if self.books.working:
+            self._desk.parents.on_market(quote.symbol)
+        return self._effects()
+
+    def look_at_parents(self, now: int) -> Effects:
+        """Let parents do what is due by ``now``; ``on_timer`` does so too, and more."""
+        self._enter(now)
+        if self._desk.parents.busy:
+            self._desk.parents.on_time()
+        return self._effects()
+
     def confirm(self, symbol: str, ts: int) -> None:
         """The feed confirmed at ``ts`` that the best bid and ask still stand: the reference is as fresh as that."""
         for market in (self._desk.markets[symbol], *self._desk.shades.get(symbol, ())):
@@ -188,7 +207,7 @@ class Kernel(KernelGate):
         return self._effects()
 
     def on_bar(self, bar: Bar, now: int) -> Effects:
-        """A bar closed; it moves the mark only where no top of book is known."""
+        """A bar closed; it moves the mark, and ends a quote made for it, only where no top of book is known."""
         self._enter(now)
         desk = self._desk
         market = desk.markets[bar.symbol]
@@ -196,6 +215,8 @@ class Kernel(KernelGate):
             market.reference = bar.close
             market.reference_ts = bar.ts_recv
             self._mark(market, bar.close)
+            if market.bid:
+                market.bid = market.ask = market.bid_lots = market.ask_lots = 0
             if market.held:
                 desk.conditionals.on_bar(market, bar)
         if bar.interval_ns == self._interval and bar.ts_event > market.bar_end:

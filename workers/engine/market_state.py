@@ -72,13 +72,17 @@ class MarketState:
 
     def take_top(self, top: TopOfBook) -> int:
         """Take the best bid and ask; return their middle in ticks, rounded down."""
-        self.bid = top.bid
-        self.bid_lots = top.bid_lots
-        self.ask = top.ask
-        self.ask_lots = top.ask_lots
         self.has_top = True
-        self.reference_ts = top.ts_recv
-        self.reference = middle = (top.bid + top.ask) // 2
+        return self.take_quote(top)
+
+    def take_quote(self, quote: TopOfBook) -> int:
+        """The same of a quote that was made for a bar: closes go on to be the prices of this market."""
+        self.bid = quote.bid
+        self.bid_lots = quote.bid_lots
+        self.ask = quote.ask
+        self.ask_lots = quote.ask_lots
+        self.reference_ts = quote.ts_recv
+        self.reference = middle = (quote.bid + quote.ask) // 2
         return middle
 
     def forget(self, now: int) -> None:

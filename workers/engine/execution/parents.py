@@ -10,6 +10,7 @@ denial by the gate, a rejection or a child that came to nothing pauses it, each 
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -54,7 +55,7 @@ class Parents:
         self._works: dict[str, _Work] = {}
         self._tapes: dict[str, Tape] = {}
         self._looking = False
-        self.curves: dict[str, VolumeCurve] = {}
+        self.curves: MutableMapping[str, VolumeCurve] = {}
         """Usual volume by symbol, learned by the host; a ``vwap`` that brings no curve of its own takes this one."""
 
     # -- what is asked for
@@ -164,6 +165,15 @@ class Parents:
         parent = self._desk.books.working.get(order.parent_id)
         if parent is not None:
             self._look(parent)
+
+    def due_after(self, now: int) -> int:
+        """The next moment that some parent waits for: its begin, finish or end, or the end of a pause; 0 for none."""
+        moments: list[int] = []
+        for parent in self._desk.books.working.values():
+            work = self._works.get(parent.parent_id)
+            finish = work.algorithm.finish_at if work is not None else 0
+            moments += [parent.start, parent.end, parent.quiet_until, finish]
+        return min((moment for moment in moments if moment > now), default=0)
 
     # -- inside
 
