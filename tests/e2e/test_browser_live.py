@@ -18,7 +18,7 @@ from apps.trading.models import Halt, ParentOrder, Position, TradingControl
 from apps.trading.rows import position_row
 from apps.trading.services import ensure_venue, project
 from tests.factories import journal
-from tests.factories.people import Person, make_person
+from tests.factories.people import PASSWORD, Person, make_person
 from tests.support.browser import PHONE, Watched, put_live
 from workers.engine import events as ev
 
@@ -247,3 +247,33 @@ def test_an_ended_session_is_told_at_once(ann: Person, visitor: Visitor) -> None
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     # What the page had just asked for was refused with the session.
     forgive(watched)
+
+
+def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(ann: Person, visitor: Visitor) -> None:
+    other = visitor(ann)
+    other.visit("/")
+    live(other.page)
+    watched = visitor(ann)
+    watched.refusals = (400,)
+    page = watched.visit("/security/")
+    page.get_by_role("button", name="Change password").click()
+    dialog = page.locator("#ask-dialog")
+    dialog.get_by_label("Present password").fill(PASSWORD)
+    dialog.get_by_label("New password", exact=True).fill("short")
+    dialog.get_by_label("New password, once more").fill("shorter")
+    dialog.get_by_role("button", name="Change password").click()
+    expect(dialog.locator("#ask-again-error")).to_have_text("it is not the same as above")
+    dialog.get_by_label("New password, once more").fill("short")
+    dialog.get_by_role("button", name="Change password").click()
+    expect(dialog.get_by_text("at least 12 characters")).to_be_visible()
+    assert watched.axe() == []
+    for label in ("New password", "New password, once more"):
+        dialog.get_by_label(label, exact=True).fill("a longer one than before")
+    dialog.get_by_role("button", name="Change password").click()
+    expect(dialog).to_be_hidden()
+    expect(other.page.get_by_role("alert").filter(has_text="Your session has ended")).to_be_visible()
+    forgive(other)
+    page.get_by_role("link", name="Overview").first.click()
+    live(page)
+    ann.user.refresh_from_db()
+    assert ann.user.check_password("a longer one than before")

@@ -11,7 +11,7 @@ document.addEventListener("click", (event) => {
   if (closer) closer.closest("dialog").close();
 });
 
-/** Ask for `fields` [{name, wire, label, value, hint, type, kind, options, choices, changed}] and run `act(values)`.
+/** Ask for `fields` [{name, wire, label, value, hint, type, kind, complete, options, choices, changed}] and run `act(values)`.
  *  Refused, it stays open and says why: below the field that the server names (by its name or `wire`), else at the end.
  *  `changed(value, set)` may set other fields; `detail` is shown above the fields; `then` may ask the next question. */
 export function ask({ title, what, detail = null, fields = [], confirm, danger = false, act, then = null }) {
@@ -67,7 +67,7 @@ function point(inputs, wrong) {
   return Boolean(first);
 }
 
-function makeField({ name, wire = name, label, type = "text", kind = "", value = "", hint = "", options, choices }) {
+function makeField({ name, wire = name, label, type = "text", kind = "", complete = "off", value = "", hint = "", options, choices }) {
   const id = `ask-${name}`;
   if (options) {
     const boxes = options.map((option) =>
@@ -78,7 +78,7 @@ function makeField({ name, wire = name, label, type = "text", kind = "", value =
     return { name, box, input: box.querySelector("input"), read };
   }
   const tag = choices ? "select" : type === "textarea" ? "textarea" : "input";
-  const asCode = kind === "code" ? { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 8 } : { autocomplete: "off", maxlength: 500 };
+  const asCode = kind === "code" ? { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 8 } : { autocomplete: complete, maxlength: type === "password" ? 1024 : 500 };
   const input = el(tag, { id, class: `text ${kind}`.trim(), type: tag === "input" ? type : null, "aria-describedby": `${id}-error${hint ? ` ${id}-hint` : ""}`, ...asCode });
   if (choices) input.append(...choices.map(([of, text]) => el("option", { value: of }, text)));
   if (value || !choices) input.value = value;

@@ -7,7 +7,8 @@ const SIGN_IN = 4401;
 const REFUSED = 4403;
 
 export class LiveSocket {
-  /** `handlers`: message(envelope), state(name), since(topic) -> last sequence or null, topics() -> names wanted. */
+  /** `handlers`: message(envelope), state(name), since(topic) -> last sequence or null, topics() -> names wanted,
+   *  signedIn() -> a promise of whether the session goes on. */
   constructor(handlers) {
     this.handlers = handlers;
     this.state = "connecting";
@@ -64,10 +65,18 @@ export class LiveSocket {
   }
 
   closed(code) {
-    if (code === SIGN_IN) {
-      this.say("signed-out");
-      return;
-    }
+    if (code === SIGN_IN) this.refusedSession();
+    else this.comeAgain(code);
+  }
+
+  /** The session is over, unless it goes on under another key, as after a change of password. */
+  async refusedSession() {
+    const signedIn = this.state === "live" && (await this.handlers.signedIn());
+    if (signedIn) this.comeAgain(SIGN_IN);
+    else this.say("signed-out");
+  }
+
+  comeAgain(code) {
     this.say(code === REFUSED ? "refused" : "reconnecting");
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.tries) * (0.5 + Math.random());
     this.tries += 1;

@@ -1,6 +1,7 @@
 // What is known of each live topic, and who wants to hear of it. Listeners are told at most four times a second,
 // in an animation frame, and not at all while the tab is hidden.
 
+import { get } from "./api.js";
 import { banner, clearBanner } from "./banners.js";
 import { LiveSocket } from "./socket.js";
 
@@ -37,6 +38,7 @@ const socket = new LiveSocket({
     stateListeners.forEach((listener) => listener(state));
   },
   since: (name) => (CONFLATED.has(name) ? null : topicOf(name).seq),
+  signedIn: () => get("auth/state/").then(({ state }) => state === "signed_in", () => false),
   topics: () => [...topics.values()].filter((topic) => topic.listeners.size).map((topic) => topic.name),
 });
 

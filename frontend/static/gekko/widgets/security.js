@@ -1,6 +1,6 @@
 // One's own sessions, second factor and tokens.
 
-import { get, post, remove } from "../core/api.js";
+import { Refused, get, post, remove } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { el, message } from "../core/dom.js";
 import { ask, drawer } from "../core/dialogs.js";
@@ -83,8 +83,32 @@ function factorCard(user, session, load) {
       ["Session ends", session ? `${dateTime(session.expires_at)} UTC` : ""],
       ["Idle for at most", session ? `${Math.round(session.idle_s / 60)} min` : ""],
     ]),
-    el("button", { type: "button", class: "button", on: { click: renew } }, "Make new recovery codes"),
+    el(
+      "div",
+      { class: "row" },
+      el("button", { type: "button", class: "button", on: { click: renew } }, "Make new recovery codes"),
+      el("button", { type: "button", class: "button", on: { click: () => changePassword(load) } }, "Change password"),
+    ),
   );
+}
+
+function changePassword(load) {
+  ask({
+    title: "Change password",
+    what: "All your other sessions end. Your authenticator and recovery codes stay.",
+    fields: [
+      { name: "old", label: "Present password", type: "password", complete: "current-password" },
+      { name: "new", label: "New password", type: "password", complete: "new-password" },
+      { name: "again", label: "New password, once more", type: "password", complete: "new-password" },
+    ],
+    confirm: "Change password",
+    act: async (values) => {
+      if (values.new !== values.again) throw new Refused(0, { detail: "Some fields are refused", fields: { again: ["it is not the same as above"] } });
+      await post("auth/password/", { old: values.old, new: values.new });
+      toast("Your password is changed; your other sessions have ended");
+      await load();
+    },
+  });
 }
 
 export function mountTokens(host) {
