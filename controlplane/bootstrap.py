@@ -108,7 +108,7 @@ def deploy(say: Say) -> dict[str, Any]:
 
     from apps.core.context import service_context
     from apps.deployments import selectors as deployments
-    from apps.policies.services import ensure_default_limits
+    from apps.policies.services_publications import ensure_default_limits
     from apps.trading.services.bootstrap import ensure_venue
 
     ctx = service_context("bootstrap", origin="command")

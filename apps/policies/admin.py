@@ -18,6 +18,17 @@ class RiskLimitsAdmin(PolicyRecords):
     list_display = ["number", "state", "digest", "created_by", "published_by", "published_at"]
 
 
+@admin.register(models.LimitsPublication)
+class LimitsPublicationAdmin(PolicyRecords):
+    list_display = ["limits", "digest", "state", "people", "requested_by_name", "decided_by_name", "requested_at"]
+    list_filter = ["state"]
+
+
+@admin.register(models.PublicationConsent)
+class PublicationConsentAdmin(PolicyRecords):
+    list_display = ["publication", "name", "at"]
+
+
 @admin.register(models.ApprovalRule)
 class ApprovalRuleAdmin(PolicyRecords):
     list_display = ["action", "mode", "people"]

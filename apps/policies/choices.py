@@ -16,8 +16,18 @@ class OverrideState(models.TextChoices):
 
 
 class LimitsState(models.TextChoices):
-    """A draft may be edited; the one active version is what the desk trades under; retired ones are history."""
+    """A draft may be edited; the one active version is what the desk trades under; the rest are history."""
 
     DRAFT = "draft", "Draft"
     ACTIVE = "active", "Active"
     RETIRED = "retired", "Retired"
+    DISCARDED = "discarded", "Discarded"
+
+
+class PublicationState(models.TextChoices):
+    """PENDING waits for more people; the rest are final."""
+
+    PENDING = "pending", "Waiting for approval"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    EXPIRED = "expired", "Expired"

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from apps.core.ids import new_id
-from apps.policies.choices import LimitsState, OverrideState
+from apps.policies.choices import LimitsState, OverrideState, PublicationState
 
 
 class RiskLimits(models.Model):
@@ -16,7 +16,7 @@ class RiskLimits(models.Model):
     id = models.BigAutoField(primary_key=True)
     number = models.PositiveIntegerField(unique=True)
     """The version that orders, releases and runs refer to."""
-    state = models.CharField(max_length=8, choices=LimitsState.choices, default=LimitsState.DRAFT)
+    state = models.CharField(max_length=16, choices=LimitsState.choices, default=LimitsState.DRAFT)
     limits = models.JSONField()
     digest = models.CharField(max_length=64)
     signature = models.CharField(max_length=128, blank=True)
@@ -27,6 +27,9 @@ class RiskLimits(models.Model):
     published_by = models.CharField(max_length=150, blank=True)
     published_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
+    discarded_by = models.CharField(max_length=150, blank=True)
+    discarded_at = models.DateTimeField(null=True)
+    discard_reason = models.CharField(max_length=500, blank=True)
     version = models.IntegerField(default=1)
     """Of this row, for If-Match."""
 
@@ -41,6 +44,53 @@ class RiskLimits(models.Model):
 
     def __str__(self) -> str:
         return f"limits {self.number} ({self.state})"
+
+
+class LimitsPublication(models.Model):
+    """A wish to publish one version of the limits, exactly as ``digest`` says, that other people must consent to."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    limits = models.ForeignKey(RiskLimits, on_delete=models.PROTECT, related_name="publications")
+    digest = models.CharField(max_length=64)
+    state = models.CharField(max_length=8, choices=PublicationState.choices, default=PublicationState.PENDING)
+    people = models.PositiveSmallIntegerField()
+    """How many must consent, the one who asks included; as policy said when it was asked for."""
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_by_name = models.CharField(max_length=150)
+    requested_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_by_name = models.CharField(max_length=150, blank=True)
+    decided_at = models.DateTimeField(null=True)
+    version = models.IntegerField(default=1)
+
+    class Meta:
+        ordering = ["-requested_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["limits"], condition=models.Q(state=PublicationState.PENDING), name="publication_open_once"
+            ),
+            models.CheckConstraint(condition=models.Q(people__gte=2), name="publication_more_than_one_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"publication of limits {self.limits_id} ({self.state})"
+
+
+class PublicationConsent(models.Model):
+    """One person's consent to a publication; whoever asks consents first, so nobody counts twice."""
+
+    id = models.BigAutoField(primary_key=True)
+    publication = models.ForeignKey(LimitsPublication, on_delete=models.PROTECT, related_name="consents")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["publication", "user"], name="publication_consent_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} for {self.publication_id}"
 
 
 class ApprovalRule(models.Model):

@@ -12,13 +12,17 @@ from apps.core.context import Context
 from apps.core.errors import NotFound
 from apps.policies.choices import LimitsState, OverrideState
 from apps.policies.domain.overrides import moment
-from apps.policies.models import ApprovalRule, LimitOverride, RiskLimits
+from apps.policies.domain.publications import ACTION
+from apps.policies.models import ApprovalRule, LimitOverride, LimitsPublication, RiskLimits
+from apps.policies.modes import desk_mode
 
 DEFAULT_PEOPLE: Final[dict[tuple[str, str], int]] = {
     ("trading.resume", "paper"): 1,
     ("trading.resume", "live"): 2,
     ("trading.adopt_balance", "paper"): 1,
     ("trading.adopt_balance", "live"): 2,
+    (ACTION, "paper"): 1,
+    (ACTION, "live"): 2,
 }
 """Holds where no row says otherwise; an action that is not listed needs two people."""
 
@@ -43,8 +47,20 @@ def desk_names() -> list[str]:
 
 
 def limits_versions() -> QuerySet[RiskLimits]:
-    """All versions, newest first."""
-    return RiskLimits.objects.order_by("-number")
+    """All versions with what was asked for about each, newest first."""
+    return RiskLimits.objects.prefetch_related("publications__consents").order_by("-number")
+
+
+def newest_limits(count: int) -> list[RiskLimits]:
+    """The newest versions and the one in force, which may be older than them."""
+    newest = list(limits_versions()[:count])
+    held = limits_versions().filter(state=LimitsState.ACTIVE).first()
+    return newest if held is None or held in newest else [*newest, held]
+
+
+def publications() -> QuerySet[LimitsPublication]:
+    """All wishes to publish limits that need more than one person, newest first."""
+    return LimitsPublication.objects.select_related("limits").prefetch_related("consents")
 
 
 def get_limits(number: int) -> RiskLimits:
@@ -81,3 +97,9 @@ def approvals_needed(action: str, mode: str) -> int:
     """How many people ``action`` needs in ``mode``, the one who asks included."""
     rule = ApprovalRule.objects.filter(action=action, mode=mode).first()
     return rule.people if rule is not None else DEFAULT_PEOPLE.get((action, mode), 2)
+
+
+def publishing_rule() -> dict[str, Any]:
+    """How many people publishing limits takes now: {mode, people}."""
+    mode = desk_mode()
+    return {"mode": mode, "people": approvals_needed(ACTION, mode)}

@@ -1,9 +1,8 @@
-"""Drafting and publishing risk limits, and setting how many people an action needs."""
+"""Drafting risk limits, and setting how many people an action needs. Publishing is in ``services_publications``."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -13,13 +12,11 @@ from django.db.models import Max
 
 from apps.accounts.domain.roles import Capability
 from apps.accounts.permissions import require
-from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core import outbox
-from apps.core.context import ActorKind, Context
-from apps.core.dispatch import send_after_commit
+from apps.core.context import Context
 from apps.core.errors import IllegalTransition, Invalid, NotFound, StaleVersion
-from apps.policies.choices import LimitsState
+from apps.policies.choices import LimitsState, PublicationState
 from apps.policies.domain import limits as rules
 from apps.policies.domain.signatures import signed_bytes
 from apps.policies.models import ApprovalRule, RiskLimits
@@ -34,7 +31,7 @@ def create_draft(ctx: Context, *, limits: dict[str, Any], note: str = "") -> Ris
     """A new version that does not hold yet. Needs POLICY_EDIT; raises Invalid with a message per wrong field."""
     require(ctx, Capability.POLICY_EDIT, object_type="risk_limits", object_id="new")
     good = rules.checked(limits)
-    _lock_numbers()
+    lock_numbers()
     newest = RiskLimits.objects.aggregate(top=Max("number"))["top"] or 0
     row = RiskLimits.objects.create(
         number=newest + 1,
@@ -44,7 +41,7 @@ def create_draft(ctx: Context, *, limits: dict[str, Any], note: str = "") -> Ris
         created_by=ctx.actor.name,
         created_at=ctx.now(),
     )
-    _finish(ctx, row, event="policies.limits.drafted", kind="limits.drafted")
+    record_limits(ctx, row, event="policies.limits.drafted", kind="limits.drafted")
     return row
 
 
@@ -52,70 +49,40 @@ def create_draft(ctx: Context, *, limits: dict[str, Any], note: str = "") -> Ris
 def update_draft(
     ctx: Context, *, number: int, expected_version: int, limits: dict[str, Any], note: str | None = None
 ) -> RiskLimits:
-    """Replace the content of a draft. IllegalTransition once it was published, StaleVersion when it moved on."""
+    """Replace the content of a draft. StaleVersion when it moved on.
+
+    IllegalTransition once it was published, and while people are asked to publish it as it is.
+    """
     require(ctx, Capability.POLICY_EDIT, object_type="risk_limits", object_id=str(number))
     good = rules.checked(limits)
-    row = _locked(number)
-    _must_be_draft(row)
-    if row.version != expected_version:
-        raise StaleVersion(
-            f"you saw version {expected_version} of limits {number}, it is at {row.version} by now",
-            expected=expected_version,
-            actual=row.version,
-        )
+    row = locked_limits(number)
+    _must_be_free_draft(ctx, row, expected_version)
     before = {"digest": row.digest, "limits": row.limits}
     row.limits, row.digest, row.version = good, rules.digest(good), row.version + 1
     row.note = row.note if note is None else note[:500]
     row.save()
-    _finish(ctx, row, event="policies.limits.edited", kind="limits.edited", before=before)
+    record_limits(ctx, row, event="policies.limits.edited", kind="limits.edited", before=before)
     return row
 
 
 @transaction.atomic
-def publish(ctx: Context, *, number: int, grant: UUID | None) -> RiskLimits:
-    """Make a draft the limits that hold; what held before is retired. Repeating it is harmless.
+def discard_draft(ctx: Context, *, number: int, expected_version: int, reason: str) -> RiskLimits:
+    """Throw a draft away; it stays on record and its number is not used again. Needs POLICY_EDIT.
 
-    Needs POLICY_EDIT and a fresh code for ``policies.publish`` on this number; the commands that set a desk up
-    need no code.
+    IllegalTransition unless it is a draft that nobody asked to publish, StaleVersion when it moved on.
     """
     require(ctx, Capability.POLICY_EDIT, object_type="risk_limits", object_id=str(number))
-    if ctx.actor.kind is not ActorKind.SERVICE:
-        ctx = consume_grant(ctx, grant_id=grant, action="policies.publish", object_id=str(number))
-    _lock_numbers()
-    row = _locked(number)
-    if row.state == LimitsState.ACTIVE:
-        return row
-    _must_be_draft(row)
-    before = _retire_active(ctx)
-    row.state, row.published_by, row.published_at = LimitsState.ACTIVE, ctx.actor.name, ctx.now()
-    row.signature = sign(number, row.digest)
-    row.version += 1
+    text = " ".join(reason.split())
+    if not 0 < len(text) <= 500:
+        raise Invalid("say why, in at most 500 characters", reason=["expected 1 to 500 characters"])
+    row = locked_limits(number)
+    _must_be_free_draft(ctx, row, expected_version)
+    row.state, row.version = LimitsState.DISCARDED, row.version + 1
+    row.discarded_by, row.discarded_at, row.discard_reason = ctx.actor.name, ctx.now(), text
     row.save()
-    _finish(ctx, row, event="policies.limits.published", kind="limits.published", before=before)
-    send_after_commit(
-        "gekko.execution.activate_limits",
-        version=number,
-        digest=row.digest,
-        limits=row.limits,
-        signature=row.signature,
-    )
+    before = {"digest": row.digest, "state": LimitsState.DRAFT}
+    record_limits(ctx.because(text), row, event="policies.limits.discarded", kind="limits.discarded", before=before)
     return row
-
-
-@transaction.atomic
-def ensure_default_limits(
-    ctx: Context, *, quantities: dict[str, tuple[str, str]] | None = None, overrides: dict[str, Any] | None = None
-) -> RiskLimits:
-    """The limits that hold; where there are none, publish the defaults for a paper account of 100,000.
-
-    ``quantities`` as in ``domain.limits.default_limits``; ``overrides`` replaces single fields.
-    """
-    active = RiskLimits.objects.filter(state=LimitsState.ACTIVE).first()
-    if active is not None:
-        return active
-    content = {**rules.default_limits(quantities), **(overrides or {})}
-    draft = create_draft(ctx, limits=content, note="Defaults for a paper account of 100,000")
-    return publish(ctx, number=draft.number, grant=None)
 
 
 @transaction.atomic
@@ -155,34 +122,50 @@ def sign_bytes(content: bytes) -> str:
     return key.sign(content).hex()
 
 
-def _lock_numbers() -> None:
+def lock_numbers() -> None:
+    """Let one transaction at a time give out numbers or change which version is in force."""
     with transaction.get_connection().cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NUMBERS_LOCK])
 
 
-def _locked(number: int) -> RiskLimits:
+def locked_limits(number: int) -> RiskLimits:
+    """The version, locked; NotFound."""
     row = RiskLimits.objects.select_for_update().filter(number=number).first()
     if row is None:
         raise NotFound(f"there are no risk limits of version {number}")
     return row
 
 
-def _must_be_draft(row: RiskLimits) -> None:
+def must_be_draft(row: RiskLimits) -> None:
+    """IllegalTransition for a version that was published or thrown away."""
     if row.state != LimitsState.DRAFT:
         raise IllegalTransition(f"limits {row.number} are {row.state}; make a new draft", state=row.state)
 
 
-def _retire_active(ctx: Context) -> dict[str, Any] | None:
-    active = RiskLimits.objects.select_for_update().filter(state=LimitsState.ACTIVE).first()
-    if active is None:
-        return None
-    active.state, active.retired_at, active.version = LimitsState.RETIRED, ctx.now(), active.version + 1
-    active.save()
-    outbox.publish(ctx, topic="policies", kind="limits.retired", key=str(active.number), data=limits_row(active))
-    return {"active": active.number, "digest": active.digest}
+def _must_be_free_draft(ctx: Context, row: RiskLimits, expected_version: int) -> None:
+    must_be_draft(row)
+    if row.version != expected_version:
+        raise StaleVersion(
+            f"you saw version {expected_version} of limits {row.number}, it is at {row.version} by now",
+            expected=expected_version,
+            actual=row.version,
+        )
+    if row.publications.filter(state=PublicationState.PENDING, expires_at__gt=ctx.now()).exists():
+        raise IllegalTransition(
+            f"another person is asked to publish limits {row.number} as they are; withdraw that first", state="pending"
+        )
 
 
-def _finish(ctx: Context, row: RiskLimits, *, event: str, kind: str, before: dict[str, Any] | None = None) -> None:
+def record_limits(
+    ctx: Context,
+    row: RiskLimits,
+    *,
+    event: str,
+    kind: str,
+    before: dict[str, Any] | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Tell the live topic and the audit trail what became of a version, in the caller's transaction."""
     outbox.publish(ctx, topic="policies", kind=kind, key=str(row.number), data=limits_row(row))
     audit.record(
         ctx,
@@ -190,5 +173,5 @@ def _finish(ctx: Context, row: RiskLimits, *, event: str, kind: str, before: dic
         object_type="risk_limits",
         object_id=str(row.number),
         before=before,
-        after={"digest": row.digest, "limits": row.limits, "state": row.state},
+        after={"digest": row.digest, "limits": row.limits, "state": row.state, **(detail or {})},
     )

@@ -64,7 +64,7 @@ def _trading(topic: str) -> Callable[[], Rows]:
 
 def _policies() -> Rows:
     overrides = [(policy_rows.override_key(row), policy_rows.override_row(row)) for row in policies.overrides()[:50]]
-    return overrides + [(str(row.number), policy_rows.limits_row(row)) for row in policies.limits_versions()[:20]]
+    return overrides + [(str(row.number), policy_rows.limits_row(row)) for row in policies.newest_limits(20)]
 
 
 def _fleet() -> Rows:

@@ -173,6 +173,11 @@ def lot_sizes(symbol: str) -> dict[str, Decimal]:
     return dict(Instrument.objects.filter(symbol=symbol).values_list("venue_id", "lot"))
 
 
+def venue_modes() -> set[str]:
+    """Modes of the venues there are: paper, live."""
+    return set(Venue.objects.values_list("mode", flat=True))
+
+
 def halts(venue: str | None = None) -> QuerySet[Halt]:
     return Halt.objects.all() if venue is None else Halt.objects.filter(venue_id=venue)
 

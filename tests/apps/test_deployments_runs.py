@@ -27,7 +27,7 @@ from apps.deployments import models, selectors, services
 from apps.deployments.services import checks
 from apps.deployments.services.runs import RunActive
 from apps.fleet import services as fleet
-from apps.policies import services as policies
+from apps.policies import services_publications as policies
 from apps.trading import services as trading
 from apps.trading.domain.states import at
 from tests.factories import journal

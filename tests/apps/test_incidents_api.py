@@ -20,7 +20,7 @@ from apps.incidents.rows import incident_row
 from apps.policies.api.serializers import LimitsSerializer
 from apps.policies.domain.limits import default_limits
 from apps.policies.rows import limits_row
-from apps.policies.services import ensure_default_limits
+from apps.policies.services_publications import ensure_default_limits
 from apps.trading.services import ensure_venue
 from tests.factories.people import Browser, Person, make_person, signed_in
 
@@ -115,7 +115,7 @@ def test_limits_are_drafted_replaced_and_published() -> None:
         "/api/v1/policies/limits/1/", {"limits": default_limits()}, method="PUT", **{"If-Match": '"1"'}
     )
     assert stale.status_code == 412
-    grant = stepped(browser, rita, "policies.publish", "1")
+    grant = stepped(browser, rita, "policies.publish", f"1:{changed.json()['digest']}")
     assert browser.send("/api/v1/policies/limits/1/publish/", {"grant": grant}).json()["state"] == "active"
     assert browser.get("/api/v1/policies/limits/?state=active").json()["results"][0]["number"] == 1
     assert browser.get("/api/v1/policies/limits/1/").json()["signature"]

@@ -17,6 +17,7 @@ from apps.core.context import service_context
 from apps.core.errors import IllegalTransition, Invalid, PermissionRefused, StaleVersion, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.policies import models, selectors, services
+from apps.policies import services_publications as publications
 from apps.policies.domain.limits import FIELDS, checked, default_limits, digest
 from apps.policies.domain.signatures import is_signed, signed_bytes
 from tests.factories.journal import BTC, ETH
@@ -83,14 +84,19 @@ def holding() -> dict[str, Any]:
 
 def published(who: Person, number: int) -> models.RiskLimits:
     ctx = who.context()
-    grant = stepup.grant(ctx, code=who.fresh_code(), action="policies.publish", object_id=str(number))
-    return services.publish(ctx, number=number, grant=grant.pk)
+    grant = stepup.grant(
+        ctx,
+        code=who.fresh_code(),
+        action="policies.publish",
+        object_id=f"{number}:{selectors.get_limits(number).digest}",
+    )
+    return publications.publish(ctx, number=number, grant=grant.pk)
 
 
 @pytest.mark.django_db
 def test_publishing_retires_what_held_and_is_audited_with_both() -> None:
     assert selectors.active_limits() is None
-    assert services.ensure_default_limits(SETUP).number == services.ensure_default_limits(SETUP).number == 1
+    assert publications.ensure_default_limits(SETUP).number == publications.ensure_default_limits(SETUP).number == 1
     risk = make_person("rita", Role.RISK_OFFICER)
     draft = services.create_draft(risk.context(), limits={**default_limits(), "collar_bps": 50}, note="tighter")
     assert (draft.number, draft.state) == (2, "draft")
@@ -110,7 +116,7 @@ def test_publishing_retires_what_held_and_is_audited_with_both() -> None:
 
 @pytest.mark.django_db
 def test_published_limits_are_signed(settings: Any) -> None:
-    row = services.ensure_default_limits(SETUP)
+    row = publications.ensure_default_limits(SETUP)
     public = signing_key().public_key().public_bytes_raw()
     assert is_signed(public, 1, row.digest, row.signature)
     assert not is_signed(public, 2, row.digest, row.signature)
@@ -123,7 +129,7 @@ def test_published_limits_are_signed(settings: Any) -> None:
 
 @pytest.mark.django_db
 def test_only_drafts_change_and_only_as_they_were_seen() -> None:
-    services.ensure_default_limits(SETUP)
+    publications.ensure_default_limits(SETUP)
     with pytest.raises(IllegalTransition, match="make a new draft"), transaction.atomic():
         services.update_draft(SETUP, number=1, expected_version=2, limits=default_limits())
     draft = services.create_draft(SETUP, limits=default_limits())
@@ -141,7 +147,7 @@ def test_publishing_takes_the_role_and_a_fresh_code() -> None:
         (make_person("ro", Role.RISK_OFFICER), StepUpRequired),
     ):
         with pytest.raises(error), transaction.atomic():
-            services.publish(who.context(), number=1, grant=None)
+            publications.publish(who.context(), number=1, grant=None)
     assert selectors.active_limits() is None
 
 

@@ -16,7 +16,8 @@ from apps.core.context import Context, service_context
 from apps.core.errors import IllegalTransition, Invalid, NotFound, PermissionRefused, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.policies.domain.limits import default_limits
-from apps.policies.services import create_draft, publish
+from apps.policies.services import create_draft
+from apps.policies.services_publications import publish
 from apps.trading import models, selectors, selectors_scopes
 from apps.trading import services as trading
 from apps.trading.services import scopes as services

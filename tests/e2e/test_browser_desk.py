@@ -11,9 +11,19 @@ from playwright.sync_api import Page, Route, expect
 
 from apps.accounts.domain.roles import Role
 from apps.core.context import service_context
+from apps.policies.domain.limits import default_limits
 from apps.policies.models import LimitOverride, RiskLimits
-from apps.policies.services import ensure_default_limits
-from apps.trading.models import Balance, BalanceAdoption, CancelOrder, ParentOrder, RebalanceRun, ScopeControl
+from apps.policies.services import create_draft
+from apps.policies.services_publications import ensure_default_limits
+from apps.trading.models import (
+    Balance,
+    BalanceAdoption,
+    CancelOrder,
+    ParentOrder,
+    RebalanceRun,
+    ScopeControl,
+    Venue,
+)
 from apps.trading.services import ensure_venue, project, rebalances
 from tests.factories import journal
 from tests.factories.people import Person, make_person
@@ -102,6 +112,36 @@ def test_limits_are_drafted_compared_published_and_exceeded_with_leave(
     expect(page.locator("#overrides")).to_contain_text("Taken back")
     leave = LimitOverride.objects.get()
     assert (leave.state, leave.decided_by_name, leave.ended_by_name) == ("revoked", "rita", "oscar")
+
+
+def test_live_limits_take_two_people_and_a_draft_may_be_thrown_away(transactional_db: None, visitor: Visitor) -> None:
+    Venue.objects.update(mode="live")
+    rita, ron = make_person("rita", Role.RISK_OFFICER), make_person("ron", Role.RISK_OFFICER)
+    setup = service_context("bootstrap")
+    for collar in (150, 90):
+        create_draft(setup, limits={**default_limits(), "collar_bps": collar}, note="wider for the index day")
+    asking, other = visitor(rita), visitor(ron, viewport=PHONE, has_touch=True, is_mobile=True)
+    page, there = asking.visit("/limits/"), other.visit("/limits/")
+    page.get_by_role("button", name="Publish version 2").click()
+    expect(page.locator("#ask-dialog")).to_contain_text("Nothing changes until another person approves it")
+    assert asking.axe() == []
+    sign(page, rita, "Ask to publish")
+    row = page.locator("#limit-versions").get_by_role("row", name="2 Waiting, 1 of 2")
+    expect(row).to_contain_text("asked by rita, ends in 59:")
+    expect(row.get_by_role("button")).to_have_text(["Withdraw"])
+    page.get_by_role("button", name="Discard version 3").click()
+    page.locator("#ask-dialog").get_by_label("Reason").fill("not needed")
+    page.locator("#ask-dialog").get_by_role("button", name="Discard draft", exact=True).click()
+    expect(page.locator("#limit-versions").get_by_role("row", name="3 Discarded")).to_contain_text("not needed")
+    assert asking.axe() == []
+    there.get_by_role("button", name="Approve version 2").click()
+    expect(there.locator("#ask-dialog").get_by_role("row", name="Collar 100 150")).to_be_visible()
+    assert other.axe() == []
+    sign(there, ron, "Approve and publish")
+    expect(page.locator("#limit-versions").get_by_role("row", name="2 In force")).to_contain_text("by rita and ron")
+    assert other.overflow() == []
+    held = RiskLimits.objects.get(state="active")
+    assert (held.number, held.published_by) == (2, "ron")
 
 
 def outcome(**changes: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from apps.incidents.domain import plans, watch
 from apps.incidents.models import Incident, ProcessSighting
 from apps.incidents.services.lifecycle import clear, open_incident, resolve_cleared
 from apps.policies.services_overrides import expire_overrides
+from apps.policies.services_publications import expire_publications
 from apps.trading.services import expire_requests
 
 CONSUMER: Final = "incidents"
@@ -111,6 +112,7 @@ def sweep(ctx: Context, *, watching_since: datetime | None = None) -> int:
     resolve_cleared(ctx)
     expire_requests(ctx)
     expire_overrides(ctx)
+    expire_publications(ctx)
     return handled
 
 

@@ -6,13 +6,38 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework import serializers
 
-from apps.policies.choices import LimitsState, OverrideState
-from apps.policies.rows import limits_row, override_row
+from apps.policies.choices import LimitsState, OverrideState, PublicationState
+from apps.policies.rows import limits_row, override_row, publication_row
 
 if TYPE_CHECKING:
     Base = serializers.Serializer[Any]
 else:
     Base = serializers.Serializer
+
+
+class ConsentSerializer(Base):
+    name = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class LimitsPublicationSerializer(Base):
+    """A wish to publish limits that needs more than one person."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    digest = serializers.CharField()
+    state = serializers.ChoiceField(choices=PublicationState.choices)
+    people = serializers.IntegerField(help_text="How many must consent, the one who asks included.")
+    consents = ConsentSerializer(many=True, help_text="Who consented so far, the one who asked first.")
+    requested_by = serializers.CharField()
+    requested_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    version = serializers.IntegerField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return publication_row(instance)
 
 
 class LimitsSerializer(Base):
@@ -27,6 +52,12 @@ class LimitsSerializer(Base):
     published_by = serializers.CharField()
     published_at = serializers.DateTimeField(allow_null=True)
     retired_at = serializers.DateTimeField(allow_null=True)
+    discarded_by = serializers.CharField()
+    discarded_at = serializers.DateTimeField(allow_null=True)
+    discard_reason = serializers.CharField()
+    publication = LimitsPublicationSerializer(
+        allow_null=True, help_text="The newest wish to publish it by several people."
+    )
     version = serializers.IntegerField()
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
@@ -39,9 +70,18 @@ class LimitsContent(Base):
 
 
 class Publication(Base):
-    """Leave from auth/step-up/ for action policies.publish on the number."""
+    """Leave from auth/step-up/ for action policies.publish on ``<number>:<digest>`` of what was shown."""
 
     grant = serializers.UUIDField(required=False, allow_null=True)
+
+
+class PublishingRule(Base):
+    mode = serializers.CharField(help_text="live as soon as one venue is.")
+    people = serializers.IntegerField()
+
+
+class Discarding(Base):
+    reason = serializers.CharField(max_length=500)
 
 
 class LimitField(Base):

@@ -7,6 +7,7 @@ from apps.policies.api import views
 
 router = SimpleRouter()
 router.register("policies/limits", views.LimitsViewSet, basename="policies-limits")
+router.register("policies/publications", views.PublicationViewSet, basename="policies-publication")
 router.register("policies/overrides", views.OverrideViewSet, basename="policies-override")
 
 urlpatterns: list[URLPattern | URLResolver] = [*router.urls]

@@ -112,6 +112,13 @@ export function span(ms) {
   return `${Math.round(value / 86_400_000)} d`;
 }
 
+/** Hours, minutes and seconds; seconds only in the last hour. */
+export function countdown(ms) {
+  const s = Math.max(0, Math.round(ms / 1000));
+  const [hours, minutes] = [Math.floor(s / 3600), Math.floor(s / 60) % 60];
+  return hours ? `${hours} h ${minutes} min` : `${minutes}:${String(s % 60).padStart(2, "0")}`;
+}
+
 /** Time of day in UTC. */
 export function timeOfDay(iso) {
   const at = new Date(iso);

@@ -5,12 +5,12 @@ import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { DASH, el } from "../core/dom.js";
 import { dateTime, number, since } from "../core/format.js";
+import { leave } from "../core/leave.js";
 import { may, user, venue } from "../core/may.js";
 import { Reading } from "../core/poll.js";
 import { serverNow } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { facts, pill } from "./cells.js";
-import { leave } from "./limits.js";
 
 const EMPTY = { title: "No balances yet", text: "They are taken over from the venue when the trading loop first meets it." };
 const OPEN = ["pending", "approved"];

@@ -9,7 +9,8 @@ import { mountDeployment, mountFleet, mountLatency, mountLimits, mountProcesses 
 import { mountIncidentDetail, mountIncidents, mountOpenIncidents } from "./incidents.js";
 import { mountKpis } from "./kpis.js";
 import { mountLimitEditor } from "./limit-editor.js";
-import { mountLimitScopes, mountLimitVersions } from "./limits.js";
+import { mountLimitVersions } from "./limit-versions.js";
+import { mountLimitScopes } from "./limits.js";
 import { mountOrders, mountRecentFills, mountRecentOrders } from "./orders.js";
 import { mountOverrides } from "./overrides.js";
 import { mountParents } from "./parents.js";

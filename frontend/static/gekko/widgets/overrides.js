@@ -4,12 +4,12 @@ import { Refused, keyOf, post } from "../core/api.js";
 import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { DASH, el } from "../core/dom.js";
-import { dateTime, number, since, span, words } from "../core/format.js";
+import { countdown, dateTime, number, since, span, words } from "../core/format.js";
+import { leave } from "../core/leave.js";
 import { may, user } from "../core/may.js";
 import { listen, put, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { facts, pill } from "./cells.js";
-import { leave } from "./limits.js";
 
 const TICK_MS = 1000;
 const SHOWN = 20;
@@ -29,13 +29,6 @@ function left(row) {
   if (state === "approved") return `in ${countdown(ends(row) - serverNow())}`;
   if (state === "pending") return `another person decides within ${countdown(deadline(row) - serverNow())}`;
   return DASH;
-}
-
-/** Hours, minutes and seconds; seconds only in the last hour. */
-function countdown(ms) {
-  const s = Math.max(0, Math.round(ms / 1000));
-  const [hours, minutes] = [Math.floor(s / 3600), Math.floor(s / 60) % 60];
-  return hours ? `${hours} h ${minutes} min` : `${minutes}:${String(s % 60).padStart(2, "0")}`;
 }
 
 export function mountOverrides(host) {

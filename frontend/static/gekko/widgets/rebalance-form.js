@@ -5,11 +5,11 @@ import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { el, message } from "../core/dom.js";
 import { dateTime, number, span, words } from "../core/format.js";
+import { leave } from "../core/leave.js";
 import { may, venue } from "../core/may.js";
 import { serverNow } from "../core/store.js";
 import { sentence } from "../core/text.js";
 import { facts } from "./cells.js";
-import { leave } from "./limits.js";
 import { worked } from "./rebalance-words.js";
 import { choose, reading } from "./rebalances.js";
 

@@ -6,6 +6,7 @@ import { ask } from "../core/dialogs.js";
 import { DASH, el, message } from "../core/dom.js";
 import { dateTime, number, percent, priceOf, quantityOf, since, timeOfDay, words } from "../core/format.js";
 import { knowInstruments } from "../core/instruments.js";
+import { leave } from "../core/leave.js";
 import { may } from "../core/may.js";
 import { Reading } from "../core/poll.js";
 import { listen, serverNow, topicState } from "../core/store.js";
@@ -13,7 +14,6 @@ import { LiveTable } from "../core/table.js";
 import { sentence } from "../core/text.js";
 import { asked, keep } from "../frame/nav.js";
 import { facts, pill, sideCell } from "./cells.js";
-import { leave } from "./limits.js";
 import { openParent } from "./parents.js";
 import { OPEN_RUNS, OPEN_WORK, bound, conflictWords, made, outcomeWords, quote, standing, worked } from "./rebalance-words.js";
 

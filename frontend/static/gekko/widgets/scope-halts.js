@@ -5,13 +5,13 @@ import { toast } from "../core/banners.js";
 import { ask } from "../core/dialogs.js";
 import { el } from "../core/dom.js";
 import { dateTime, since } from "../core/format.js";
+import { leave } from "../core/leave.js";
 import { may, user } from "../core/may.js";
 import { Reading } from "../core/poll.js";
 import { listen, serverNow } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { partWords } from "../core/text.js";
 import { pill } from "./cells.js";
-import { leave } from "./limits.js";
 
 const EMPTY = { title: "No part is halted", text: "A desk, a strategy, a venue or an instrument can be halted while the rest trades on." };
 const EFFECT = "No new order of it leaves on any venue, and its open orders are cancelled; positions stay. It holds over restarts until somebody resumes it.";
