@@ -12,7 +12,7 @@ from apps.trading.domain import rebalances as plans
 from apps.trading.domain.parents import LIVE
 from apps.trading.domain.rebalances import ProposedTrade, Situation
 from apps.trading.models import Balance, Instrument, Order, ParentOrder, Position, RebalanceRun, RebalanceState
-from apps.trading.selectors import desired_control
+from apps.trading.selectors_halts import halts_of
 from apps.trading.selectors_rebalances import MARKET_MARGIN, total_cash
 from apps.trading.services.books import engine_instrument
 from workers.engine.instruments import MONEY_PER_UNIT, money
@@ -20,7 +20,7 @@ from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.portfolio.cash import Cash
 from workers.engine.portfolio.execution import Execution
 from workers.engine.portfolio.policy import parse_policy
-from workers.engine.vocabulary import OPEN_STATUSES, TradingState
+from workers.engine.vocabulary import OPEN_STATUSES
 
 
 class Proposal(NamedTuple):
@@ -56,8 +56,8 @@ def _problem(found: Proposal, now: datetime) -> str:
     run, asked = found.run, found.asked
     if hasattr(run, "execution"):
         return f"it was approved by {run.execution.approved_by_name} already"
-    if desired_control(run.venue_id)["state"] == TradingState.HALTED:
-        return f"trading on {run.venue_id} is halted; resume it first"
+    if halts := halts_of(run.venue_id, [trade.instrument.symbol for trade in found.trades]):
+        return "; ".join(dict.fromkeys(halts.values()))
     if "held" not in run.inputs:
         return "it was computed before proposals could be approved; ask for a new book"
     if now >= found.expires_at:

@@ -15,6 +15,7 @@ from apps.trading.domain.flatten import Closing, Holding
 from apps.trading.domain.parents import LIVE
 from apps.trading.models import Instrument, Order, ParentOrder, Position
 from apps.trading.selectors import desired_control, get_venue, orders
+from apps.trading.selectors_halts import halts_of
 from apps.trading.services.books import engine_instrument
 from workers.engine.vocabulary import OPEN_STATUSES, TradingState
 
@@ -28,7 +29,8 @@ def closings(venue: str, symbols: Collection[str] | None = None) -> list[Closing
         if row.symbol in items and (symbols is None or row.symbol in symbols)
     ]
     active = policies.active_limits()
-    return flatten.plan(held, active["limits"] if active else {}, under_way(venue), resting(venue))
+    halts = halts_of(venue, [one.instrument.symbol for one in held])
+    return flatten.plan(held, active["limits"] if active else {}, under_way(venue), resting(venue), halts)
 
 
 def resting(venue: str) -> dict[tuple[str, str], int]:

@@ -10,9 +10,9 @@ from apps.trading.domain.parent_preview import ParentPreview
 from apps.trading.domain.parents import plan_request
 from apps.trading.models import Position
 from apps.trading.rows import amount
-from apps.trading.selectors import desired_control, listed
+from apps.trading.selectors import listed
+from apps.trading.selectors_halts import halts_of
 from apps.trading.services.books import engine_instrument
-from workers.engine.vocabulary import TradingState
 
 
 def preview(venue: str, order: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,9 +24,11 @@ def preview(venue: str, order: Mapping[str, Any]) -> dict[str, Any]:
     mark = Position.objects.filter(venue_id=venue, symbol=item.symbol).values_list("mark", flat=True).first()
     shown = ParentPreview(plan_request(order, item, now_ns=0), item, mark)
     request = shown.request
+    halt = halts_of(venue, [item.symbol]).get(item.symbol, "")
     return {
         "venue": venue,
-        "halted": desired_control(venue)["state"] == TradingState.HALTED,
+        "halted": bool(halt),
+        "halt": halt,
         "digest": shown.digest,
         "symbol": request.symbol,
         "side": request.side.name,

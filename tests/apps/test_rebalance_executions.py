@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 from django.db.utils import InterfaceError
 
+from apps.accounts.domain.roles import Role
 from apps.audit.models import AuditEntry
 from apps.core.clock import FrozenClock
 from apps.core.context import Context, service_context
@@ -20,6 +21,7 @@ from apps.incidents.services.consumer import handle_message
 from apps.trading import models, services
 from apps.trading.selectors_executions import proposal_of
 from apps.trading.services import executions, rebalance_schedules, rebalances
+from apps.trading.services.scopes import halt_scope
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
 from workers.engine.portfolio.policy import parse_policy, policy_data
@@ -153,6 +155,7 @@ def test_leave_is_for_these_trades_of_this_run(ann: Person) -> None:
         ("price", "BTCUSDT was at 50000 and is at 50600"),
         ("book", "2.00% of the book has changed"),
         ("halt", "halted"),
+        ("firm", r"firm is halted \(odd prints\)"),
     ],
 )
 def test_a_proposal_expires(ann: Person, change: str, word: str) -> None:
@@ -167,6 +170,8 @@ def test_a_proposal_expires(ann: Person, change: str, word: str) -> None:
     elif change == "book":
         models.Balance.objects.filter(asset="USDT").update(total=Decimal(52_000))
         models.Position.objects.filter(symbol="BTCUSDT").update(quantity=Decimal("0.96"))
+    elif change == "firm":
+        halt_scope(PROCESS, scope="firm", reason="odd prints", grant=None)
     else:
         services.halt(PROCESS, venue="paper", reason="x", grant=None)
     with pytest.raises(IllegalTransition, match=word):
@@ -301,6 +306,29 @@ def test_a_schedule_trades_no_longer_than_its_setter_may(ann: Person, lost: str)
     assert "it has ended: ann may not order any more" in held_up("schedule").detail
     scheduled(ctx, execute=False)
     assert held_up("schedule").source_cleared_at is not None
+
+
+@pytest.mark.parametrize("role", [Role.DEPLOYER, Role.VIEWER])
+def test_who_may_not_cancel_orders_stops_no_schedule_that_trades(ann: Person, role: Role) -> None:
+    schedule = scheduled(service_context("portfolio"), execute=True)
+    browser = signed_in(make_person("dan", role))
+    ending = browser.send(f"/api/v1/rebalance-schedules/{schedule.pk}/end/", {"reason": "x"})
+    shy = {"policy": {"schedule": {"every_s": 60}}, "reason": "propose"}
+    assert [ending.status_code, browser.send("/api/v1/rebalance-schedules/", shy).status_code] == [403, 403]
+    schedule.refresh_from_db()
+    assert schedule.ended_at is None
+
+
+def test_a_leg_whose_instrument_is_halted_is_given_up(ann: Person) -> None:
+    ctx = service_context("portfolio")
+    run = done_run(ctx, SELL, BUY)
+    executions.approve_rebalance(ctx, run_id=run.pk, reason="monthly", grant=None)
+    halt_scope(PROCESS, scope="instrument:ETHUSDT", reason="odd prints", grant=None)
+    end_parent("BTCUSDT", cash="74975")
+    look()
+    execution = models.RebalanceExecution.objects.get()
+    assert (execution.state, [state for _, state, _ in legs(run)]) == ("partial", ["done", "failed"])
+    assert "instrument:ETHUSDT is halted (odd prints)" in execution.why
 
 
 def held_up(what: str) -> Incident:

@@ -12,6 +12,7 @@ from apps.audit.models import AuditEntry
 from apps.core.context import service_context
 from apps.trading import models, services
 from apps.trading.domain.flatten import digest
+from apps.trading.services.scopes import halt_scope
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
 from workers.engine import events as ev
@@ -127,6 +128,15 @@ def test_nothing_is_closed_while_halted_or_without_the_role(browser: Browser, an
     halted = ordered(browser, possible, granted(browser, ann, f"paper:{preview['digest']}"))
     assert halted.status_code == 409
     assert "halted" in halted.json()["detail"]
+    assert not models.ParentOrder.objects.exists()
+
+
+def test_a_halted_instrument_is_not_closed_and_says_why(browser: Browser, ann: Person) -> None:
+    preview, possible = shown(browser)
+    halt_scope(PROCESS, scope="instrument:BTCUSDT", reason="odd prints", grant=None)
+    assert shown(browser)[0]["positions"][0]["problem"] == "instrument:BTCUSDT is halted (odd prints); resume it first"
+    refused = ordered(browser, possible, granted(browser, ann, f"paper:{preview['digest']}"))
+    assert (refused.status_code, "odd prints" in refused.json()["detail"]) == (409, True)
     assert not models.ParentOrder.objects.exists()
 
 

@@ -17,6 +17,7 @@ from apps.trading import services
 from apps.trading.domain.parents import plan_request
 from apps.trading.models import Order, ParentOrder
 from apps.trading.selectors_parents import desired_parents
+from apps.trading.services.scopes import halt_scope
 from tests.factories import journal
 from tests.factories.people import Browser, Person, make_person, signed_in
 from tests.support.kernels import BTC
@@ -208,6 +209,17 @@ def test_ordering_takes_the_capability_a_fresh_code_and_a_venue_that_trades(benc
     browser.send("/api/v1/trading/halts/", {"reason": "stop", "grant": grant})
     halted = submit(browser, ann)
     assert (halted.status_code, halted.json()["code"]) == (409, "illegal_transition")
+    assert not ParentOrder.objects.exists()
+
+
+@pytest.mark.parametrize("scope", ["firm", "venue:paper", "instrument:BTCUSDT"])
+def test_no_order_is_collected_under_a_halt_that_covers_it(bench: Bench, ann: Person, scope: str) -> None:
+    halt_scope(PROCESS, scope=scope, reason="odd prints", grant=None)
+    browser = signed_in(ann)
+    shown = browser.send(f"{URL}preview/", body()).json()
+    assert (shown["halted"], shown["halt"]) == (True, f"{scope} is halted (odd prints); resume it first")
+    refused = submit(browser, ann)
+    assert (refused.status_code, refused.json()["detail"]) == (409, shown["halt"])
     assert not ParentOrder.objects.exists()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.kernels import BTC, LIMITS, Rig
+from tests.support.parents import Bench
 from workers.engine import events as e
 from workers.engine.config import SECOND_NS, KernelConfig
 from workers.engine.execution.conditional_types import ConditionalRequest, ConditionalStatus
@@ -186,3 +187,30 @@ def test_limits_that_take_a_strategy_out_of_a_halted_desk_are_refused() -> None:
     rig.take(rig.kernel.set_scopes(rig.now, [{**halt, "halted": False, "version": 2}]))
     rig.limits(LIMITS, 3)
     assert rig.kernel.desk.limits.version == 3
+
+
+@pytest.mark.parametrize("scope", ["", "firm", "venue:paper", "instrument:BTCUSDT"])
+def test_a_parent_that_comes_during_a_halt_is_refused_and_sends_nothing_when_it_ends(scope: str) -> None:
+    bench = Bench()
+    rig = bench.rig
+    halt = {"scope": scope, "reason": "odd prints", "by": "ann"}
+    if scope:
+        rig.take(rig.kernel.set_scopes(rig.now, [{**halt, "halted": True, "version": 1}]))
+    else:
+        rig.state(TradingState.HALTED, 2)
+    parent = bench.start("twap", 100_000, 60, slices=4)
+    assert (parent.status, "is halted" in parent.detail) == (ParentStatus.REFUSED, True)
+    if scope:
+        rig.take(rig.kernel.set_scopes(rig.now, [{**halt, "halted": False, "version": 2}]))
+    else:
+        rig.state(TradingState.ACTIVE, 3)
+    bench.run(30)
+    assert bench.intents(parent) == []
+    assert bench.start("twap", 100_000, 60, slices=4).status is ParentStatus.ACTIVE
+
+
+def test_while_trading_only_reduces_a_parent_that_opens_is_refused() -> None:
+    bench = Bench()
+    bench.rig.state(TradingState.REDUCING, 2)
+    opening = bench.start("twap", 100_000, 60, slices=4)
+    assert (opening.status, "only reduces" in opening.detail) == (ParentStatus.REFUSED, True)

@@ -31,7 +31,8 @@ from workers.engine.market_state import MarketState
 from workers.engine.ports import Cancel, Clock, Depth, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
 from workers.engine.risk.limits import Limits
-from workers.engine.vocabulary import Reason, Side
+from workers.engine.risk.scopes import Place, covers, desks_of
+from workers.engine.vocabulary import Reason, Side, TradingState
 
 
 class Desk:
@@ -176,6 +177,21 @@ class Desk:
     def parent(self, parent_id: str) -> Parent | None:
         """A parent order, and how far it is."""
         return self.books.parents.get(parent_id)
+
+    def halt_of(self, symbol: str, run_id: str) -> str:
+        """Which halt keeps orders of ``symbol`` and the run from leaving until a person resumes; "" when none does."""
+        if self.books.state is TradingState.HALTED:
+            return f"trading is halted: {self.books.state_reason}"
+        place = self.place_of(symbol, run_id)
+        held = next((halt for halt in self.risk.ledger.halts.values() if covers(halt.scope, place)), None)
+        return "" if held is None else f"{held.scope} is halted: {held.reason}"
+
+    def place_of(self, symbol: str, run_id: str) -> Place:
+        """Where orders of ``symbol`` and the run belong; of no strategy where the run is unknown."""
+        strategy = self.risk.ledger.runs.get(run_id, "")
+        optional = self.limits.optional if self.limits is not None else None
+        desks = desks_of(strategy, optional.desks) if optional is not None else frozenset[str]()
+        return Place(strategy, desks, self.books.lines[symbol].instrument.venue, symbol)
 
     def cancel_parent(self, parent_id: str, reason: str) -> None:
         """End a parent order; its open children are being cancelled."""

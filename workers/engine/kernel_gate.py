@@ -27,7 +27,6 @@ from workers.engine.risk.scopes import (
     ScopeKind,
     Selection,
     covers,
-    desks_of,
     parse_scope,
 )
 from workers.engine.risk.var_snapshot import LEAST_RETURNS, VarSnapshot, from_closes
@@ -156,11 +155,7 @@ class KernelGate(KernelLife):
         return scope.kind is not ScopeKind.INSTRUMENT or scope.name in self.books.lines
 
     def _place_of(self, order: Order | Conditional | Parent) -> Place:
-        risk = self._desk.risk
-        strategy = risk.ledger.runs.get(order.run_id, "")
-        optional = risk.limits.optional if risk.limits is not None else None
-        desks = desks_of(strategy, optional.desks) if optional is not None else frozenset[str]()
-        return Place(strategy, desks, self.books.lines[order.symbol].instrument.venue, order.symbol)
+        return self._desk.place_of(order.symbol, order.run_id)
 
     def _change_scope(self, name: str, *, halted: bool, reason: str, by: str, version: int) -> None:
         desk = self._desk

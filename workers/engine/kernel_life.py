@@ -26,7 +26,7 @@ from workers.engine.events import (
     SessionOpened,
     TradingStateChanged,
 )
-from workers.engine.execution.parent import Parent
+from workers.engine.execution.closing import closable
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, Resync
@@ -278,7 +278,7 @@ class KernelLife:
                 elif not order.reduce_only:
                     self._desk.request_cancel(order, reason)
         for parent in tuple(self.books.working.values()):
-            if not parent.reduce_only and parent.remaining > self._closable_by(parent):
+            if not parent.reduce_only and parent.remaining > closable(self._desk, parent):
                 self._desk.cancel_parent(parent.parent_id, reason)
         for held in self._desk.conditionals.live():
             # Each against the whole position: those that exclude each other would take it from one another.
@@ -288,14 +288,6 @@ class KernelLife:
     def _closable(self, symbol: str, side: Side) -> int:
         """Whole lots of the position that an order of ``side`` may close."""
         return max(-side * self._desk.position(symbol), 0)
-
-    def _closable_by(self, parent: Parent) -> int:
-        """The same in lots of ``parent``; one that is routed may close what any venue holds of its pair."""
-        own = self.books.lines[parent.symbol]
-        pair = own.instrument.base, own.instrument.quote
-        lines = (one for one in self.books.lines.values() if (one.instrument.base, one.instrument.quote) == pair)
-        held = sum(max(-parent.side * line.position, 0) for line in (lines if parent.route else (own,)))
-        return held // own.lot_atoms
 
     def _cancel_all(self, reason: str, *, parents: bool = True, run_id: str | None = None) -> None:
         """Cancel open orders and end parents; with ``run_id`` only what belongs to that run.

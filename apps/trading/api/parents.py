@@ -107,6 +107,7 @@ class ParentPreviewSerializer(Base):
 
     venue = serializers.CharField()
     halted = serializers.BooleanField()
+    halt = serializers.CharField(help_text="Which halt keeps it from leaving; empty when none does.")
     digest = serializers.CharField()
     symbol = serializers.CharField()
     side = serializers.CharField()

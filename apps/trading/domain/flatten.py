@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
@@ -61,13 +61,15 @@ def plan(
     limits: Mapping[str, Any],
     under_way: Mapping[tuple[str, str], Decimal],
     resting: Mapping[tuple[str, str], int],
+    halts: Mapping[str, str],
 ) -> list[Closing]:
     """How to close what nobody closes yet of every position that is not flat.
 
     By symbol and side: ``under_way`` is what is left of the orders that only reduce, in the base asset; ``resting`` how
-    many other orders hold lots at the venue.
+    many other orders hold lots at the venue. ``halts`` says by symbol which halt keeps every order from leaving.
     """
-    return [_closing(held, limits, under_way, resting) for held in holdings if held.quantity]
+    found = [_closing(held, limits, under_way, resting) for held in holdings if held.quantity]
+    return [replace(one, problem=halts.get(one.instrument.symbol) or one.problem) for one in found]
 
 
 def _closing(

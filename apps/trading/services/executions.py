@@ -37,8 +37,9 @@ from apps.trading.models import (
     TradingControl,
 )
 from apps.trading.models.rebalances import OPEN_EXECUTIONS
-from apps.trading.selectors import desired_control, get_control
+from apps.trading.selectors import get_control
 from apps.trading.selectors_executions import Proposal, cash_of, instruments, proposal_of
+from apps.trading.selectors_halts import halts_of
 from apps.trading.selectors_rebalances import get_run
 from apps.trading.services.parents import cancel_parent, request_parent
 from apps.trading.services.projection import signal_message
@@ -47,7 +48,6 @@ from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.portfolio.execution import Leg, Order, next_orders
 from workers.engine.portfolio.policy import parse_policy
 from workers.engine.portfolio.problem import PortfolioError
-from workers.engine.vocabulary import TradingState
 
 ACTION: Final = "trading.rebalance"
 
@@ -250,10 +250,10 @@ def _send(ctx: Context, execution: RebalanceExecution, legs: Sequence[RebalanceL
     waiting = {str(leg.pk): leg for leg in legs if leg.state == LegState.WAITING}
     if not waiting:
         return
-    if desired_control(execution.venue_id)["state"] == TradingState.HALTED:
-        for leg in waiting.values():
-            _give_up(leg, f"trading on {execution.venue_id} was halted before it was sent")
-        return
+    halts = halts_of(execution.venue_id, [leg.symbol for leg in waiting.values()])
+    for key, leg in list(waiting.items()):
+        if leg.symbol in halts:
+            _give_up(waiting.pop(key), f"before it was sent, {halts[leg.symbol]}")
     items = instruments(execution.venue_id)
     for key, leg in list(waiting.items()):
         if leg.symbol not in items:

@@ -14,7 +14,6 @@ from apps.accounts.permissions import require
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
 from apps.core.context import ActorKind, Context
-from apps.core.errors import IllegalTransition
 from apps.core.money import plain
 from apps.trading.domain import flatten as plans
 from apps.trading.domain.control import checked_reason
@@ -23,7 +22,6 @@ from apps.trading.models import Instrument, ParentOrder, TradingControl
 from apps.trading.selectors import get_control
 from apps.trading.selectors_flatten import closings
 from apps.trading.services.parents import request_parent
-from workers.engine.vocabulary import TradingState
 
 ACTION: Final = "trading.flatten"
 
@@ -40,8 +38,8 @@ def flatten(
     """Close ``wanted``, {symbol, side, quantity} as the preview showed them; return the orders that do it.
 
     Needs TRADING_ORDER and, of a person, a fresh code for ``trading.flatten`` on exactly these positions. Never more
-    is sent than was shown. Conflict when a position is not what was shown any more; IllegalTransition while the venue
-    is halted, or for a position that is being closed already.
+    is sent than was shown. Conflict when a position is not what was shown any more; IllegalTransition while a halt
+    covers it, or for a position that is being closed already.
     """
     require(ctx, Capability.TRADING_ORDER, object_type="venue", object_id=venue)
     reason = checked_reason(reason)
@@ -49,8 +47,6 @@ def flatten(
         ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=grant_object(venue, wanted))
     # Two people who close at the same moment must not both be let through.
     TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
-    if get_control(venue).desired_state == TradingState.HALTED:
-        raise IllegalTransition(f"trading on {venue} is halted; resume it before closing positions", state="HALTED")
     found = plans.agreed(closings(venue, {each["symbol"] for each in wanted}), wanted)
     parents = [_order(ctx, venue, closing, quantity, reason) for closing, quantity in found]
     audit.record(

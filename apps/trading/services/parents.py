@@ -25,10 +25,10 @@ from apps.trading.domain.routes import RouteState
 from apps.trading.domain.states import at
 from apps.trading.models import Instrument, ParentOrder, ParentRoute, Venue
 from apps.trading.rows_parents import parent_row
-from apps.trading.selectors import get_control, listed
+from apps.trading.selectors import listed
+from apps.trading.selectors_halts import halts_of
 from apps.trading.services.books import engine_instrument
 from workers.engine.execution.parent import ParentRequest
-from workers.engine.vocabulary import TradingState
 
 ACTION = "trading.order"
 
@@ -40,15 +40,15 @@ def submit_parent(
     """Ask the loop to work a parent order; ``order`` as ``domain.parents.plan_request`` reads it.
 
     Needs TRADING_ORDER and, of a person, a fresh code for ``trading.order`` on exactly this order, as the preview
-    showed it. Invalid names the field that is wrong; IllegalTransition while the venue is halted.
+    showed it. Invalid names the field that is wrong; IllegalTransition while a halt covers it.
     """
     require(ctx, Capability.TRADING_ORDER, object_type="venue", object_id=venue)
     reason = checked_reason(reason)
     instrument = listed(venue, order["symbol"])
     if ctx.actor.kind is not ActorKind.SERVICE:
         ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=grant_object(instrument, order))
-    if get_control(venue).desired_state == TradingState.HALTED:
-        raise IllegalTransition(f"trading on {venue} is halted; resume it before ordering", state="HALTED")
+    if halt := halts_of(venue, [instrument.symbol]).get(instrument.symbol):
+        raise IllegalTransition(halt, state="HALTED")
     return request_parent(ctx, instrument, order, reason)
 
 

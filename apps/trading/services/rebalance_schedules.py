@@ -53,8 +53,9 @@ def set_schedule(
 ) -> RebalanceSchedule:
     """Ask for books of ``venue`` by ``policy`` from now on; the one that was set before ends.
 
-    Needs REBALANCE_RUN; where the policy executes by itself also TRADING_ORDER and, of a person, a fresh code for
-    ``trading.rebalance`` on the venue's name, a colon and the digest of the frozen policy.
+    Needs REBALANCE_RUN, and TRADING_CANCEL where it ends one that trades. Where the policy executes by itself it needs
+    TRADING_ORDER too and, of a person, a fresh code for ``trading.rebalance`` on the venue's name, a colon and the
+    digest of the frozen policy.
     """
     require(ctx, Capability.REBALANCE_RUN, object_type="rebalance_schedule", object_id=venue)
     reason = checked_reason(reason)
@@ -65,6 +66,7 @@ def set_schedule(
             ctx = consume_grant(ctx, grant_id=grant, action=ACTION, object_id=f"{venue}:{digest}")
     TradingControl.objects.select_for_update().get(pk=get_control(venue).pk)
     for older in RebalanceSchedule.objects.select_for_update().filter(venue_id=venue, ended_at=None):
+        _may_end(ctx, older)
         _end(ctx, older, "another one was set in its place")
     _tell(ctx, venue, "")
     made = RebalanceSchedule.objects.create(
@@ -89,7 +91,10 @@ def set_schedule(
 
 @transaction.atomic
 def end_schedule(ctx: Context, *, schedule_id: UUID | str, reason: str) -> RebalanceSchedule:
-    """Ask no more. What is being worked goes on. Needs REBALANCE_RUN. NotFound; IllegalTransition when it is over."""
+    """Ask no more; what is being worked goes on. Needs REBALANCE_RUN, and TRADING_CANCEL for one that trades.
+
+    NotFound; IllegalTransition when it is over.
+    """
     require(ctx, Capability.REBALANCE_RUN, object_type="rebalance_schedule", object_id=str(schedule_id))
     reason = checked_reason(reason)
     schedule = RebalanceSchedule.objects.select_for_update().filter(pk=schedule_id).first()
@@ -97,10 +102,17 @@ def end_schedule(ctx: Context, *, schedule_id: UUID | str, reason: str) -> Rebal
         raise NotFound(f"there is no rebalance schedule {schedule_id}")
     if schedule.ended_at is not None:
         raise IllegalTransition(f"rebalance schedule {schedule_id} was ended by {schedule.ended_by}", state="ended")
+    _may_end(ctx, schedule)
     _end(ctx, schedule, reason)
     _record_end(ctx, schedule)
     _tell(ctx, schedule.venue_id, "")
     return schedule
+
+
+def _may_end(ctx: Context, schedule: RebalanceSchedule) -> None:
+    """One that trades is stopped by whoever may cancel orders, and by nobody else."""
+    if (schedule.policy.get("schedule") or {}).get("execute"):
+        require(ctx, Capability.TRADING_CANCEL, object_type="rebalance_schedule", object_id=str(schedule.pk))
 
 
 def _record_end(ctx: Context, schedule: RebalanceSchedule) -> None:

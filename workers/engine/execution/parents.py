@@ -20,7 +20,7 @@ from workers.engine.accounting.parents import parent_of
 from workers.engine.config import SECOND_NS
 from workers.engine.execution import routed
 from workers.engine.execution.algorithms import Algorithm, AlgorithmError, build
-from workers.engine.execution.displaced import displaced, reducible
+from workers.engine.execution.closing import closable, displaced, reducible
 from workers.engine.execution.orders import Order
 from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, parent_id_of
 from workers.engine.execution.plan import Placement
@@ -191,7 +191,15 @@ class Parents:
         return bool(self._desk.books.working or self._desk.books.markouts.waiting)
 
     def _problem(self, parent: Parent) -> str:
-        """Why the parent cannot be worked at all; empty when it can."""
+        """Why the parent cannot be worked at all; empty when it can.
+
+        What comes during a halt must not wait for its end: whoever resumes would set free what he never saw.
+        """
+        halt = self._desk.halt_of(parent.symbol, parent.run_id)
+        if not halt and self._desk.books.state is TradingState.REDUCING and not parent.reduce_only:
+            halt = "trading only reduces positions" if parent.lots > closable(self._desk, parent) else ""
+        if halt:
+            return f"{halt}; ask again when it may trade"
         try:
             self._check(parent)
         except AlgorithmError as error:

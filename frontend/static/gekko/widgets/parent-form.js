@@ -52,7 +52,7 @@ export async function newParent() {
     act: async (values) => {
       const order = orderOf(values);
       shown = { order, preview: await post("parents/preview/", order) };
-      if (shown.preview.halted) throw new Refused(0, { detail: "Trading is halted: no order leaves. Resume trading first" });
+      if (shown.preview.halted) throw new Refused(0, { detail: `No order leaves: ${shown.preview.halt}` });
     },
     then: () => sign(shown, key),
   });

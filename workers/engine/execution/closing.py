@@ -1,4 +1,4 @@
-"""Making room for a parent that closes a position: what else works on its lots is cancelled first.
+"""What of a position a parent can close, and making room for it: what else works on its lots is cancelled first.
 
 A stop that rests at the venue, or an order that a strategy has left there, holds the lots that it may sell: the gate
 would deny the parent's children as long as it does.
@@ -42,3 +42,11 @@ def reducible(desk: Desk, parent: Parent, *, unclaimed: bool = False) -> int:
     working = line.open_sell if parent.side < 0 else line.open_buy
     own = sum(desk.books.orders[client_id].remaining for client_id in parent.open)
     return max(held - (working - own), 0)
+
+
+def closable(desk: Desk, parent: Parent) -> int:
+    """The position in lots of ``parent``; one that is routed may close what any venue holds of its pair."""
+    own = desk.books.lines[parent.symbol]
+    pair = own.instrument.base, own.instrument.quote
+    lines = (one for one in desk.books.lines.values() if (one.instrument.base, one.instrument.quote) == pair)
+    return sum(max(-parent.side * line.position, 0) for line in (lines if parent.route else (own,))) // own.lot_atoms
