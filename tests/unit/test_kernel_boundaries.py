@@ -214,3 +214,31 @@ def test_while_trading_only_reduces_a_parent_that_opens_is_refused() -> None:
     bench.rig.state(TradingState.REDUCING, 2)
     opening = bench.start("twap", 100_000, 60, slices=4)
     assert (opening.status, "only reduces" in opening.detail) == (ParentStatus.REFUSED, True)
+
+
+@pytest.mark.parametrize("scope", [False, True])
+def test_a_high_water_mark_outlives_a_process_that_dies_before_the_next_sample(*, scope: bool) -> None:
+    bound = {"strategy:test_hand": {"max_drawdown": "500"}} if scope else {}
+    limits = {**LIMITS, "max_drawdown": "500", "scopes": bound, "max_position": {"BTCUSDT": "10"}}
+    rig = Rig()
+    rig.open(limits=limits)
+    rig.top("BTCUSDT", 5_000_000, 5_000_100)
+    order = rig.order("BTCUSDT", Side.BUY, 30_000, 5_000_100)
+    assert order is not None
+    rig.accept(order)
+    rig.fill(order, 30_000, 5_000_100)
+    rig.wait(6)
+    rig.top("BTCUSDT", 5_000_000, 5_000_100)
+    before = sum(isinstance(event, e.Marked) for event in rig.journal)
+    for number in range(500):
+        rig.wait(0.001).top("BTCUSDT", 5_000_000 + 100 * number, 5_000_100 + 100 * number)
+    told = sum(isinstance(event, e.Marked) for event in rig.journal) - before
+    # 0.3 BTC made 150 USDT, in steps of a hundredth of the limit of 500.
+    assert 25 <= told <= 32
+    again = Rig()
+    again.kernel.recover(e.Record(seq=n, hash="", event=event) for n, event in enumerate(rig.journal))  # type: ignore[arg-type]  # all are Journalled
+    lost = rig.kernel.valuation.peak - again.kernel.books.peak
+    assert 0 <= lost * 100 < rig.kernel.desk.risk.limits.max_drawdown  # type: ignore[union-attr]  # limits are in force
+    if scope:
+        peaks = [one.kernel.desk.risk.ledger.marks["strategy:test_hand"].peak for one in (rig, again)]
+        assert 0 <= (peaks[0] - peaks[1]) * 100 < rig.kernel.desk.risk.limits.max_drawdown  # type: ignore[union-attr]  # as above

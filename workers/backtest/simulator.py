@@ -73,7 +73,12 @@ class Simulator:
         self.capital = atoms(config.capital, self.quote)
         self.journal = JournalChain()
         self.kernel = Kernel(
-            KernelConfig(max_pause_ns=0, mark_interval_ns=DAY_NS if bars else config.sample_ns, denial_pause_ns=0)
+            KernelConfig(
+                max_pause_ns=0,
+                mark_interval_ns=DAY_NS if bars else config.sample_ns,
+                peak_parts=0,
+                denial_pause_ns=0,
+            )
         )
         self.engine = MatchingEngine(instruments, {self.quote: self.capital})
         self.queue: list[Item] = []

@@ -22,6 +22,9 @@ class KernelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     max_pause_ns: int = 3 * SECOND_NS
     mark_interval_ns: int = 5 * SECOND_NS
+    peak_parts: int = 100
+    """A high-water mark is journalled before its time as soon as it has moved by this part of the drawdown limit: a
+    process that dies loses no more of it. 0: only with every mark, for backtests, which never come back."""
     send_within_ns: int = 2 * SECOND_NS
     """A decision older than this must not reach the wire."""
     denial_pause_ns: int = SECOND_NS

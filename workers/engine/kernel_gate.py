@@ -43,6 +43,8 @@ class KernelGate(KernelLife):
         self._desk.on_throttle = self._throttle
         self._lost_scopes: set[str] = set()
         self._told_trades: set[str] = set()
+        self._told_peaks: dict[str, int] = {}
+        """High-water marks of scopes as this process journalled them."""
         self._marks_due = 0
 
     def set_scopes(self, now: int, scopes: Sequence[Mapping[str, Any]]) -> Effects:
@@ -190,20 +192,25 @@ class KernelGate(KernelLife):
         if self._due <= now < self._marks_due or not self._desk.risk.follows_losses:
             return
         if (optional := self._optional) is not None:
-            self._marks_due = now + self.config.mark_interval_ns
+            due = self._due
             self._watch_scopes()
             self._record_scope_marks(optional)
+            self._due, self._marks_due = due, now + self.config.mark_interval_ns
 
     def _watch_scopes(self) -> None:
         """Halt a scope once when its loss reaches its limit; a person who resumes it is not overruled again."""
-        risk, now, optional = self._desk.risk, self._desk.now, self._optional
+        risk, now, optional, parts = self._desk.risk, self._desk.now, self._optional, self.config.peak_parts
         if optional is None:
             return
         for bound in optional.losses:
             profit = scope_profit(risk, bound)
             if profit is None:
                 continue
-            risk.ledger.follow(bound, profit, now)
+            held = risk.ledger.follow(bound, profit, now)
+            if parts and bound.max_drawdown is not None:
+                told = self._told_peaks.get(bound.name)
+                if told is None or (held.peak - told) * parts >= bound.max_drawdown:
+                    self._due = self._marks_due = 0
             name, lost = bound.name, loss_of(risk, bound, now)
             if lost and name not in self._lost_scopes and name not in risk.ledger.halts:
                 self._record_scope_marks(optional)
@@ -216,6 +223,7 @@ class KernelGate(KernelLife):
             held, profit = risk.ledger.marks.get(bound.name), scope_profit(risk, bound)
             if held is not None and profit is not None:
                 marks[bound.name] = (profit, held.peak, held.day_start)
+                self._told_peaks[bound.name] = held.peak
         if marks:
             self._desk.record(ScopesMarked(ts=self._desk.now, marks=marks))
 

@@ -247,7 +247,11 @@ class KernelLife:
 
     def _watch_loss(self) -> None:
         """Halt once when the day's loss or the drawdown reaches its limit; a person who resumes is not halted again."""
-        lost = self._desk.valuation.watch(self._desk.risk.limits)
+        valuation, limits, parts = self._desk.valuation, self._desk.risk.limits, self.config.peak_parts
+        lost = valuation.watch(limits)
+        if parts and limits is not None and (valuation.peak - self.books.peak) * parts >= limits.max_drawdown:
+            # Journalled with the next input: after a crash the drawdown counts from here.
+            self._due = 0
         if lost and not self._breached and self.books.state is not TradingState.HALTED:
             self._desk.record(self._desk.valuation.sample(self._desk.now))
             self._change_state(TradingState.HALTED, f"{lost} limit reached", "risk", 0)
