@@ -22,15 +22,15 @@ def scopes() -> Element:
     columns = [
         Column("Scope"),
         Column("Limit", priority=2),
-        Column("Held now", number=True, priority=2),
+        Column("In use", number=True, priority=2),
         Column("At most", number=True),
-        Column("In use"),
+        Column("Share"),
     ]
     return panel(
         "By scope",
         table("limit-scopes", "Limits by scope", columns),
         id="limit-scopes",
-        topic="policies",
+        topic="risk",
         span=6,
     )
 

@@ -57,7 +57,8 @@ def halted(view: PageView) -> Element:
 
 
 def limits() -> Element:
-    return panel("Limits in use", html.Div(**{"data-widget": "limits"}), id="limits", topic="risk", span=6)
+    body = html.Div(**{"data-widget": "limits", "data-scopes": "shown"})
+    return panel("Limits in use", body, id="limits", topic="risk", span=6)
 
 
 def methods() -> Element:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 from playwright.sync_api import expect
 
 from apps.core.context import service_context
+from apps.policies.domain.limits import default_limits
+from apps.policies.services_publications import ensure_default_limits
 from apps.trading.services import ensure_venue
 from apps.trading.services.risk import record_report
 from tests.factories.people import Person, make_person
-from tests.support.browser import PHONE, Watched
+from tests.support.browser import PHONE, Watched, put_live
 from tests.support.risk import inputs
 from workers.engine.risk.report import Inputs, Settings, assess
 
@@ -67,6 +70,48 @@ def test_a_report_shows_every_part_and_breaks_no_rule(ann: Person, visitor: Visi
     expect(phone.page.locator("#stress").get_by_role("row", name="Correlations of one")).to_be_visible()
     assert phone.overflow() == []
     assert phone.axe() == []
+
+
+def use(scope: str, limit: str, used: str | None, most: str) -> dict[str, Any]:
+    fraction = None if used is None else float(Decimal(used) / Decimal(most))
+    return {"scope": scope, "limit": limit, "used": used, "most": most, "fraction": fraction}
+
+
+def test_the_use_of_limits_by_desk_and_strategy_is_shown_as_the_gate_counts_it(ann: Person, visitor: Visitor) -> None:
+    scopes = {
+        "desk:alpha": {"max_gross_notional": "50000", "max_drawdown": "900", "max_open_orders": 4},
+        "strategy:ema_cross": {"max_gross_notional": "30000", "max_order_notional": "9000"},
+    }
+    limits = {**default_limits(), "desks": {"alpha": ["ema_cross"]}, "scopes": scopes}
+    ensure_default_limits(service_context("bootstrap"), overrides=limits)
+    told = [
+        use("desk:alpha", "max_gross_notional", "47500", "50000"),
+        use("desk:alpha", "max_open_orders", "3", "4"),
+        use("desk:alpha", "max_drawdown", None, "900"),
+        use("strategy:ema_cross", "max_gross_notional", "12000.5", "30000"),
+    ]
+    whole = {"used": "1200", "limit": "60000", "fraction": 0.02}
+    names = ("gross", "daily_loss", "drawdown", "open_orders")
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    row = {"venue": "paper", "limits_version": 1, "limits_fresh": True, "reconciled": True, "venues": {}, "denied": {}}
+    put_live(
+        "risk", "paper", {**row, "at_ms": now, "use": {**dict.fromkeys(names, whole), "positions": {}, "scopes": told}}
+    )
+    watched = visitor(ann)
+    page = watched.visit("/risk/")
+    box = page.locator("#limits .scope-list")
+    expect(box.locator(".scope-name").first).to_have_text("desk alpha")
+    expect(box).to_contain_text("47,500.00 / 50,000")
+    expect(box).to_contain_text("not known / 900")
+    assert watched.axe() == []
+    table = watched.visit("/limits/").locator("#limit-scopes")
+    expect(table.get_by_role("row", name="desk:alpha Max gross notional")).to_contain_text("95 %")
+    expect(table.get_by_role("row", name="strategy:ema_cross Max order notional")).to_contain_text("each order")
+    assert watched.axe() == []
+    phone = visitor(ann, viewport=PHONE, has_touch=True, is_mobile=True)
+    phone.visit("/risk/")
+    expect(phone.page.locator("#limits .scope-list")).to_contain_text("12,000.50 / 30,000")
+    assert phone.overflow() == []
 
 
 def test_the_next_report_comes_by_itself_and_an_old_one_is_called_late(

@@ -17,12 +17,14 @@ from workers.engine import events as e
 from workers.engine.config import DAY_NS
 from workers.engine.instruments import ATOMS_PER_UNIT, Instrument, atoms
 from workers.engine.risk import checks, scope_checks
-from workers.engine.risk.checks import Proposal
+from workers.engine.risk.checks import Proposal, place_of
 from workers.engine.risk.gate import OrderRequest, RiskState, check
 from workers.engine.risk.ledger import RiskLedger
 from workers.engine.risk.optional_limits import ScopeLimits
+from workers.engine.risk.scope_use import scope_uses
+from workers.engine.risk.scopes import covers
 from workers.engine.risk.var_snapshot import VarSnapshot
-from workers.engine.vocabulary import OrderType, Side, TimeInForce
+from workers.engine.vocabulary import OrderType, Reason, Side, TimeInForce
 
 BETA = abroad("BTCUSDT", "BTC", "beta")
 ITEMS = (BTC, ETH, BETA)
@@ -103,9 +105,9 @@ class Anew:
         up, down = (up + size, down) if p.order.side is Side.BUY else (up, down - size)
         return before, others + max(up, -down) * p.per_atom
 
-    def open_orders(self, _: RiskState, bound: ScopeLimits, members: Collection[str] | None) -> int:
-        if members is not None:
-            return len(list(self.open_of(members)))
+    def open_orders(self, _: RiskState, bound: ScopeLimits) -> int:
+        if bound.members is not None:
+            return len(list(self.open_of(bound.members)))
         lines = self.books.lines.values()
         return sum(len(line.open) for line in lines if line.instrument.venue == bound.scope.name)
 
@@ -114,7 +116,7 @@ class Anew:
         """Let the gate judge by these sums, and by the pairwise sum of the value at risk alone."""
         with (
             patch.object(scope_checks, "_own_gross", self.own_gross),
-            patch.object(scope_checks, "_open_orders", self.open_orders),
+            patch.object(scope_checks, "open_orders_of", self.open_orders),
             patch.object(RiskLedger, "profit", lambda _, members: self.profit(members)),
             patch.object(checks, "_surely_within", lambda *_: False),
         ):
@@ -205,6 +207,56 @@ def test_verdicts_are_those_of_sums_made_anew(seed: int) -> None:
         with anew.judging():
             assert check(asked, "new", state, rig.now) == quick
     assert rig.kernel.books.open_count == sum(state.ledger.open_at.values())
+
+
+def worst(anew: Anew, venue: str) -> int:
+    """Worst-case exposure of the account's lines at a venue, order by order."""
+    total = 0
+    for symbol, line in anew.books.lines.items():
+        if line.instrument.venue == venue:
+            queued = [
+                int(o.side) * o.remaining * line.lot_atoms for o in anew.books.open_orders() if o.symbol == symbol
+            ]
+            up, down = (line.position + sum(n for n in queued if n * side > 0) for side in (1, -1))
+            total += max(up, -down, 0) * line.mark * line.value_factor
+    return total
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_the_use_that_is_shown_is_what_the_gate_judges_on_top_of(seed: int) -> None:
+    rig, rng = rig_of(), random.Random(seed)
+    state = rig.kernel.desk.risk
+    anew = Anew(state)
+    for _ in range(50):
+        act(rig, random_action(rng))
+        assert state.limits is not None
+        assert state.limits.optional is not None
+        bounds = {bound.name: bound for bound in state.limits.optional.scopes}
+        uses = scope_uses(state, rig.now)
+        assert {use.scope for use in uses} == {*bounds, "account", "currency:BTC", "venue:paper", "venue:beta"}
+        for use in uses:
+            bound = bounds.get(use.scope)
+            if use.limit == "max_venue_notional":
+                assert use.used == worst(anew, use.scope.partition(":")[2])
+            elif use.limit == "max_open_orders" and bound is not None:
+                assert use.used == anew.open_orders(state, bound)
+            elif use.limit == "max_gross_notional" and bound is not None and bound.members is not None:
+                assert use.used == anew.gross(bound.members)
+            elif use.limit == "max_drawdown" and bound is not None and bound.members is not None:
+                profit, mark = anew.profit(bound.members), state.ledger.marks.get(use.scope)
+                lost = None if profit is None or mark is None else max(mark.peak - profit, 0)
+                assert use.used == lost
+        asked = random_request(rng)
+        place = place_of(asked, state.books.lines[asked.symbol], state)
+        full = [
+            use.scope
+            for use in uses
+            if use.limit == "max_open_orders" and use.used is not None and use.used + 1 > use.most
+        ]
+        refused = any(covers(bounds[scope].scope, place) for scope in full)
+        verdict = check(asked, "new", state, rig.now)
+        assert (Reason.OPEN_ORDERS_ABOVE_LIMIT in verdict.reasons) == (refused or state.books.open_count + 1 > 100)
 
 
 @given(

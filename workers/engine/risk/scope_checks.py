@@ -35,19 +35,19 @@ def check_scope(
     bound: ScopeLimits,
 ) -> None:
     """What the published limits of one scope say about an order that belongs to it."""
-    scope, members = bound.name, bound.members
+    scope = bound.name
     if bound.max_order_notional is not None and p.notional > bound.max_order_notional:
         p.hits.append(Hit(Reason.NOTIONAL_ABOVE_LIMIT, scope, p.notional))
     if bound.max_open_orders is not None:
-        count = _open_orders(state, bound, members) + 1
+        count = open_orders_of(state, bound) + 1
         if count > bound.max_open_orders:
             p.hits.append(Hit(Reason.OPEN_ORDERS_ABOVE_LIMIT, scope, count))
     if bound.max_gross is not None:
-        before, after = _scope_gross(p, state, bound, members)
+        before, after = _scope_gross(p, state, bound)
         if after > bound.max_gross and after > before:
             p.hits.append(Hit(_EXPOSURE[bound.scope.kind], scope, after))
     if not p.reduces:
-        _check_scope_day(p, state, bound, members)
+        _check_scope_day(p, state, bound)
         reason = _LOSS.get(bound.scope.kind)
         if reason is not None and loss_of(state, bound, p.now) and reason not in p.found:
             p.found.append(reason)
@@ -57,7 +57,9 @@ def _members_or_all(state: RiskState, members: Collection[str] | None) -> Collec
     return state.ledger.strategies.keys() if members is None else members
 
 
-def _open_orders(state: RiskState, bound: ScopeLimits, members: Collection[str] | None) -> int:
+def open_orders_of(state: RiskState, bound: ScopeLimits) -> int:
+    """Open orders of the scope."""
+    members = bound.members
     if members is not None:
         known = state.ledger.strategies
         return sum(known[name].open_count for name in members if name in known)
@@ -65,14 +67,28 @@ def _open_orders(state: RiskState, bound: ScopeLimits, members: Collection[str] 
     if kind is ScopeKind.FIRM:
         return state.books.open_count
     if kind is ScopeKind.INSTRUMENT:
-        return len(state.books.lines[name].open)
+        line = state.books.lines.get(name)
+        return len(line.open) if line is not None else 0
     return state.ledger.open_at.get(name, 0)
 
 
-def _scope_gross(p: Proposal, state: RiskState, bound: ScopeLimits, members: frozenset[str] | None) -> tuple[int, int]:
+def exposure_of(state: RiskState, bound: ScopeLimits) -> int:
+    """Worst-case exposure of the scope as it stands, in money units."""
+    if bound.members is not None:
+        return state.ledger.groups[bound.members].gross
+    kind, name = bound.scope
+    if kind is ScopeKind.FIRM:
+        return state.valuation.gross
+    lines = state.books.lines.values()
+    if kind is ScopeKind.INSTRUMENT:
+        return sum(max(line.worst, 0) for line in lines if line.symbol == name)
+    return sum(max(line.worst, 0) for line in lines if line.instrument.venue == name)
+
+
+def _scope_gross(p: Proposal, state: RiskState, bound: ScopeLimits) -> tuple[int, int]:
     """Worst-case exposure of the scope without and with the order."""
-    if members is not None:
-        return _own_gross(p, state, members)
+    if bound.members is not None:
+        return _own_gross(p, state, bound.members)
     kind, name = bound.scope
     if kind is ScopeKind.INSTRUMENT:
         return p.before, p.after
@@ -100,23 +116,27 @@ def _own_gross(p: Proposal, state: RiskState, members: frozenset[str]) -> tuple[
     return before, others + max(up, -down) * p.per_atom
 
 
-def _check_scope_day(p: Proposal, state: RiskState, bound: ScopeLimits, members: Collection[str] | None) -> None:
-    if bound.max_orders_per_day is None and bound.max_turnover_per_day is None:
-        return
-    scope, orders, turnover, resting = bound.name, 0, 0, 0
-    for name in _members_or_all(state, members):
+def day_counts(state: RiskState, bound: ScopeLimits, now: int) -> tuple[int, int]:
+    """(orders, money units traded or still open) of the scope in the UTC day of ``now``."""
+    orders = value = 0
+    for name in _members_or_all(state, bound.members):
         use = state.ledger.strategies.get(name)
         if use is not None:
-            counted, traded = use.today(p.now)
+            counted, traded = use.today(now)
             orders += counted
-            turnover += traded
-            resting += use.open_value
+            value += traded + use.open_value
+    return orders, value
+
+
+def _check_scope_day(p: Proposal, state: RiskState, bound: ScopeLimits) -> None:
+    if bound.max_orders_per_day is None and bound.max_turnover_per_day is None:
+        return
+    scope = bound.name
+    orders, value = day_counts(state, bound, p.now)
     if bound.max_orders_per_day is not None and orders + 1 > bound.max_orders_per_day:
         p.hits.append(Hit(Reason.ORDERS_PER_DAY_ABOVE_LIMIT, scope, orders + 1))
-    if bound.max_turnover_per_day is not None:
-        value = turnover + p.notional + resting
-        if value > bound.max_turnover_per_day:
-            p.hits.append(Hit(Reason.TURNOVER_ABOVE_LIMIT, scope, value))
+    if bound.max_turnover_per_day is not None and value + p.notional > bound.max_turnover_per_day:
+        p.hits.append(Hit(Reason.TURNOVER_ABOVE_LIMIT, scope, value + p.notional))
 
 
 def scope_profit(state: RiskState, bound: ScopeLimits) -> int | None:

@@ -13,6 +13,7 @@ from workers.engine.instruments import ATOM_DECIMALS, from_atoms, from_money
 from workers.engine.market.view import MarketView
 from workers.engine.market_state import MarketState
 from workers.engine.risk.limits import UNBOUNDED
+from workers.engine.risk.scope_use import COUNTS, ScopeUse, scope_uses
 from workers.live.execution.loop import TradingLoop
 from workers.live.execution.parents import parent_row, plain
 from workers.live.execution.venue_session import VenueSession
@@ -152,13 +153,30 @@ def risk_row(loop: TradingLoop, now: int) -> dict[str, Any]:
                 # A symbol without a limit of its own is bounded by value alone.
                 if (limit := limits.max_position.get(symbol, 0)) < UNBOUNDED
             },
+            "scopes": [scope_row(use) for use in scope_uses(risk, now)],
         }
     return row
 
 
+def scope_row(use: ScopeUse) -> dict[str, Any]:
+    """Use of one limit of a desk, a strategy, a venue ..., as the gate counts it; ``used`` is null while not known."""
+    plainly = str if use.limit in COUNTS else _money
+    return {
+        "scope": use.scope,
+        "limit": use.limit,
+        "used": None if use.used is None else plainly(use.used),
+        "most": plainly(use.most),
+        "fraction": None if use.used is None else _fraction(use.used, use.most),
+    }
+
+
+def _money(units: int) -> str:
+    return plain(from_money(units).quantize(Decimal(1).scaleb(-ATOM_DECIMALS)))
+
+
 def _use(used: int, limit: int) -> dict[str, Any]:
     return {
-        "used": plain(from_money(used).quantize(Decimal(1).scaleb(-ATOM_DECIMALS))),
+        "used": _money(used),
         "limit": plain(from_money(limit)),
         "fraction": _fraction(used, limit),
     }

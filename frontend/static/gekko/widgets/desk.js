@@ -12,6 +12,7 @@ import { listen, put, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { pathTimes, quantile } from "./orders.js";
 import { bar, facts, pill, stateCell } from "./cells.js";
+import { scopeBars } from "./scope-use.js";
 
 const BUDGET_NS = 50e6;
 const SILENT_MS = 5000;
@@ -107,11 +108,12 @@ export function mountLimits(host) {
       build("none", () => message("No limits in force", "Without published limits no order leaves. A risk officer publishes them."));
       return;
     }
-    build(JSON.stringify([row.use, row.denied, row.reconciled, row.venues, row.limits_fresh]), () => limitBars(row));
+    build(JSON.stringify([row.use, row.denied, row.reconciled, row.venues, row.limits_fresh]), () => limitBars(row, host.dataset.scopes ? scopeBars(row.use.scopes) : null));
   });
 }
 
-function limitBars(row) {
+/** `scopes`: what stands below the account's own bars. */
+function limitBars(row, scopes) {
   const places = (name) => (name === "open_orders" ? 0 : 2);
   const bars = Object.entries(LIMITS).map(([name, label]) => {
     const use = row.use[name];
@@ -127,6 +129,7 @@ function limitBars(row) {
     {},
     bars,
     symbols,
+    scopes,
     facts([
       ["Limits", `version ${row.limits_version}${row.limits_fresh ? "" : ", not confirmed lately"}`],
       ["Books", books(row)],
