@@ -32,6 +32,12 @@ class FakeBinance:
         self.snapshot_answers: list[tuple[int, dict[str, str]]] = []
         """Status and headers of the next snapshot answers; 200 when there is none."""
         self.refuse_connections = 0
+        self.trades: list[dict[str, Any]] = []
+        """What REST lists, oldest first."""
+        self.trade_answers: list[tuple[int, dict[str, str]]] = []
+        """Status and headers of the next answers to polls of trades; 200 when there is none."""
+        self.polled_at: list[float] = []
+        """When trades were asked for, by the monotonic clock."""
         self.last_id = 100
         self.bid_quantity = 1
         self.connected = asyncio.Event()
@@ -71,6 +77,15 @@ class FakeBinance:
         if not lose:
             await self.send("btcusdt@depth@100ms", frame)
 
+    async def trade(self, *, lose: bool = False) -> int:
+        """Somebody trades a lot; with ``lose`` no stream tells of it. Returns the trade's id."""
+        at, number = now_ms(), len(self.trades) + 1
+        self.trades.append({"id": number, "price": "100.01", "qty": "0.00001", "time": at, "isBuyerMaker": True})
+        frame = {"e": "trade", "E": at, "s": "BTCUSDT", "t": number, "p": "100.01", "q": "0.00001", "T": at, "m": True}
+        if not lose:
+            await self.send("btcusdt@trade", frame)
+        return number
+
     async def disconnect(self) -> None:
         """Cut every connection."""
         self.connected.clear()
@@ -100,8 +115,15 @@ class FakeBinance:
                 self.refuse_connections -= 1
                 return socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "later\n")
             return None
-        assert url.path == "/api/v3/depth"
         assert parse_qs(url.query)["symbol"] == ["BTCUSDT"]
+        if url.path == "/api/v3/ticker/bookTicker":
+            quantity = f"{self.bid_quantity}.00000"
+            quote = {"bidPrice": "100.00", "bidQty": quantity, "askPrice": "100.02", "askQty": "5.00000"}
+            return _answer(200, {}, quote)
+        if url.path == "/api/v3/trades":
+            self.polled_at.append(time.monotonic())
+            return _answer(*(self.trade_answers.pop(0) if self.trade_answers else (200, {})), self.trades[-1000:])
+        assert url.path == "/api/v3/depth"
         self.snapshot_requests += 1
         status, headers = self.snapshot_answers.pop(0) if self.snapshot_answers else (200, {})
         body = {
@@ -109,6 +131,10 @@ class FakeBinance:
             "bids": [["100.00", f"{self.bid_quantity}.00000"]],
             "asks": [["100.02", "5.00000"]],
         }
-        raw = json.dumps(body).encode()
-        fields = Headers({"Content-Type": "application/json", "Content-Length": str(len(raw)), **headers})
-        return Response(status, "", fields, raw)
+        return _answer(status, headers, body)
+
+
+def _answer(status: int, headers: dict[str, str], body: Any) -> Response:
+    raw = json.dumps(body).encode()
+    fields = Headers({"Content-Type": "application/json", "Content-Length": str(len(raw)), **headers})
+    return Response(status, "", fields, raw)

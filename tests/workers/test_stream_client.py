@@ -217,7 +217,8 @@ async def test_polling_fills_in_while_the_stream_is_away_and_never_makes_it_live
         await until(lambda: poller.polls >= 3)
         assert desk.view.top is not None
         assert desk.view.top.bid == 9_000
-        assert desk.view.state is FeedState.CONNECTING
+        assert desk.view.state is FeedState.STALE
+        assert desk.view.detail.startswith("degraded: polled by REST")
     assert poller.failures == 1
     assert [one.trade_id for one in desk.out if isinstance(one, Trade)] == [1, 2, 3]
     assert not poller.active
@@ -252,7 +253,7 @@ async def test_the_stream_that_is_back_counts_from_its_own_beginning(fake: FakeC
             fake.refuse_streams = True
             await fake.disconnect()
             await until(lambda: desk.view.top is not None and desk.view.top.bid == 9_900)
-            assert desk.view.state is FeedState.CONNECTING
+            assert desk.view.state is FeedState.STALE
             fake.refuse_streams = False
             await until(lambda: fake.connects == 2)
             await live(fake, desk)

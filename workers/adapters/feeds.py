@@ -11,6 +11,7 @@ import msgspec
 
 from workers.adapters.binance.exchange_info import decode_exchange_info
 from workers.adapters.binance.exchange_info import instruments as binance_instruments
+from workers.adapters.binance.limits import WINDOW_S, WeightBudget
 from workers.adapters.binance.market_client import ClientConfig, ClientStats, EventHandler, MarketClient, Tee
 from workers.adapters.coinbase import products
 from workers.adapters.coinbase.exchange_frames import ExchangeDecoder
@@ -20,7 +21,7 @@ from workers.adapters.frame_errors import FrameError
 from workers.adapters.oanda.messages import Instruments as OandaInstruments
 from workers.adapters.oanda.messages import instrument_of
 from workers.adapters.oanda.stream import OandaStream, price_fetch
-from workers.adapters.poll_fetch import fetch_of
+from workers.adapters.poll_fetch import BINANCE_WEIGHT, fetch_of
 from workers.adapters.polling import Poller
 from workers.adapters.rest_reader import RestError, RestReader
 from workers.adapters.stream_client import FeedDecoder, StreamClient, StreamConfig, Subscription
@@ -31,6 +32,8 @@ from workers.engine.market.venues import Feature, VenueRules, rules_of
 BINANCE_LIKE: Final = ("paper", "binanceus")
 STREAMED: Final = (*BINANCE_LIKE, "coinbase", "coinbaseexchange", "oanda")
 ZERO: Final = Decimal(0)
+POLL_EVERY_S: Final = 2.0
+POLL_RETRY_CAP_S: Final = 30.0
 
 
 class FeedProblem(RuntimeError):
@@ -135,6 +138,15 @@ def open_feed(
     ``polling``); 0 asks never.
     """
     rules = rules_of(venue)
+    if venue in BINANCE_LIKE:
+        config = ClientConfig(
+            stream_url=where.stream,
+            rest_url=where.rest,
+            session_status=rules.supports(Feature.SESSIONS),
+            max_age_s=rules.reconnect_after_s,
+            weight_limit=rules.rate.limit * 8 // 10,
+        )
+        return open_binance(venue, instruments, config, handlers, poll_after_s=poll_after_s)
     rest, fallback = None, None
     if poll_after_s:
         rest = rest_of(rules, where, access)
@@ -147,8 +159,7 @@ def open_feed(
     if venue == "oanda":
         stream = _prices(instruments, where, handlers, access, fallback)
         return Feed(_with(rest, stream.run), stream.stats, where.stream)
-    make = _binance if venue in BINANCE_LIKE else _streamed
-    client = make(rules, instruments, where, handlers, fallback)
+    client = _streamed(rules, instruments, where, handlers, fallback)
     return Feed(_with(rest, client.run), client.stats, where.stream)
 
 
@@ -159,21 +170,24 @@ def rest_of(rules: VenueRules, where: Endpoints, access: Access = PUBLIC) -> Res
     return RestReader(where.rest, weight_limit=max(rate.limit // 2, 1), window_s=rate.window_s, headers=headers)
 
 
-def _binance(
-    rules: VenueRules,
-    instruments: Sequence[Instrument],
-    where: Endpoints,
-    handlers: Handlers,
-    fallback: Poller | None,
-) -> MarketClient | StreamClient:
-    config = ClientConfig(
-        stream_url=where.stream,
-        rest_url=where.rest,
-        session_status=rules.supports(Feature.SESSIONS),
-        max_age_s=rules.reconnect_after_s,
-        weight_limit=rules.rate.limit * 8 // 10,
-    )
-    return MarketClient(
+def open_binance(
+    venue: str, instruments: Sequence[Instrument], config: ClientConfig, handlers: Handlers, *, poll_after_s: float
+) -> Feed:
+    """A client for Binance's protocol; polling, depth snapshots and whatever else it asks for share one budget."""
+    budget = WeightBudget(config.weight_limit)
+    rest, fallback = None, None
+    if poll_after_s:
+        rest = RestReader(config.rest_url, budget=budget)
+        fallback = Poller(
+            [one.symbol for one in instruments],
+            fetch_of(venue, rest, instruments, handlers.clock_ns),
+            venue=venue,
+            # A round costs no more than half of the budget: snapshots must be had at once when the stream is back.
+            interval_s=max(POLL_EVERY_S, 2 * BINANCE_WEIGHT * len(instruments) * WINDOW_S / config.weight_limit),
+            after_s=poll_after_s,
+            retry_cap_s=POLL_RETRY_CAP_S,
+        )
+    client = MarketClient(
         instruments,
         config,
         on_event=handlers.on_event,
@@ -181,8 +195,10 @@ def _binance(
         on_refused=handlers.on_refused,
         tee=handlers.tee,
         fallback=fallback,
+        budget=budget,
         clock_ns=handlers.clock_ns,
     )
+    return Feed(_with(rest, client.run), client.stats, config.stream_url)
 
 
 def _streamed(
@@ -191,7 +207,7 @@ def _streamed(
     where: Endpoints,
     handlers: Handlers,
     fallback: Poller | None,
-) -> MarketClient | StreamClient:
+) -> StreamClient:
     decoder, subscription = _coinbase(rules.code, instruments, [one.symbol for one in instruments])
     return StreamClient(
         StreamConfig(url=where.stream, patience=ReconnectConfig(max_age_s=rules.reconnect_after_s)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,10 @@ from workers.engine.vocabulary import Side
 
 Clock = Callable[[], int]
 MS = 1_000_000
+QUOTE_WEIGHT: Final = 2
+TRADES_WEIGHT: Final = 25
+BINANCE_WEIGHT: Final = QUOTE_WEIGHT + TRADES_WEIGHT
+"""Request weight of one instrument's poll, whatever number of trades is asked for (Binance spot API)."""
 
 
 class BinanceQuote(msgspec.Struct):
@@ -128,9 +133,11 @@ def fetch_of(venue: str, rest: RestReader, instruments: Iterable[Instrument], cl
 
 async def _binance(rest: RestReader, market: PolledMarket, clock: Clock) -> list[MarketEvent]:
     name: Mapping[str, str] = {"symbol": market.symbol}
-    quote = msgspec.json.decode(await rest.get("/api/v3/ticker/bookTicker", dict(name), 2), type=BinanceQuote)
+    quote = msgspec.json.decode(
+        await rest.get("/api/v3/ticker/bookTicker", dict(name), QUOTE_WEIGHT), type=BinanceQuote
+    )
     top = market.top((quote.bid, quote.bid_size), (quote.ask, quote.ask_size), clock())
-    raw = await rest.get("/api/v3/trades", {**name, "limit": "100"}, 25)
+    raw = await rest.get("/api/v3/trades", {**name, "limit": "1000"}, TRADES_WEIGHT)
     now = clock()
     return [
         top,

@@ -32,7 +32,8 @@ class RestReader:
     """Public endpoints under one base URL, such as ``https://api.binance.us``; use as an async context manager.
 
     ``weight_limit`` units of the venue's own measure may be spent per ``window_s``; where a venue counts requests, each
-    is one unit. ``headers`` go with every request.
+    is one unit. ``headers`` go with every request. Readers of one venue may share one ``budget``, and with it what the
+    venue says of it.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class RestReader:
         window_s: float = WINDOW_S,
         timeout_s: float = 10.0,
         headers: dict[str, str] | None = None,
+        budget: WeightBudget | None = None,
     ) -> None:
-        self.budget = WeightBudget(weight_limit, window_s)
+        self.budget = budget or WeightBudget(weight_limit, window_s)
         self._http = httpx.AsyncClient(
             base_url=base_url.rstrip("/"),
             timeout=timeout_s,

@@ -5,7 +5,8 @@ What differs between venues is in two parts: a decoder (frames to events, loss t
 patience, silence, planned reconnects, the tee for recordings, and the hand-over inside the read callback, which is
 also the backpressure (see ``binance.market_client``).
 
-The client sends ``FeedStatus`` CONNECTING for every instrument when a connection was lost, with the reason.
+The client sends ``FeedStatus`` for every instrument: CONNECTING when a connection was lost, with the reason, and STALE,
+with "degraded", while a ``fallback`` polls in the stream's place. A trade that was told is not told again by either.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from workers.adapters.frame_errors import FrameError, SequenceGap
 from workers.adapters.polling import Poller
 from workers.adapters.recording import connected_marker
 from workers.adapters.rest_reader import LOOPBACK_HOSTS
-from workers.engine.events import BookDelta, FeedStatus, MarketEvent
+from workers.adapters.trade_bridge import TradeBridge
+from workers.engine.events import BookDelta, FeedStatus, MarketEvent, Trade
 from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
 from workers.engine.vocabulary import FeedState
 
@@ -98,6 +100,8 @@ class StreamClient:
         self._on_refused = on_refused
         self._tee = tee
         self._fallback = fallback
+        self._bridge: TradeBridge[FrameTimes] = TradeBridge(clock_ns())
+        self._degraded = False
         self._clock_ns = clock_ns
         self._timer_ns = timer_ns
         self._policy = ReconnectPolicy(rng or random.Random(), config.patience)  # noqa: S311  # jitter, not a secret
@@ -116,6 +120,7 @@ class StreamClient:
                 reason = await self._connection()
                 if self._failure is not None:
                     raise self._failure
+                self._bridge.lost()
                 self._announce_loss(reason)
                 if self._fallback is not None:
                     self._fallback.start(self._on_polled)
@@ -198,8 +203,11 @@ class StreamClient:
             self.stats.refused += 1
             self._on_refused(exc)
             return
-        if events:
-            self._hand_over(events, FrameTimes(read_ns, started_ns, self._timer_ns()))
+        times = FrameTimes(read_ns, started_ns, self._timer_ns())
+        fresh = [one for one in events if type(one) is not Trade or self._bridge.streamed(one, times)]
+        self.stats.duplicate_trades = self._bridge.duplicates
+        if fresh:
+            self._hand_over(fresh, times)
 
     def _hand_over(self, events: Sequence[MarketEvent], times: FrameTimes) -> None:
         for event in events:
@@ -214,12 +222,21 @@ class StreamClient:
 
     def _end_polling(self) -> None:
         """The stream is back: what was polled has numbers of its own, which the stream's need not follow."""
+        self._degraded = False
         if self._fallback is not None and self._fallback.cancel():
             self._announce("the stream is back")
 
     def _on_polled(self, event: MarketEvent) -> None:
+        if not self._degraded:
+            self._degraded = True
+            self._announce(self._standing_in(), FeedState.STALE)
+        if isinstance(event, Trade) and not self._bridge.polled([event]):
+            return
         now_ns = self._timer_ns()
         self._hand_over((event,), FrameTimes(now_ns, now_ns, now_ns))
+
+    def _standing_in(self) -> str:
+        return f"degraded: polled by REST, the stream is away ({self.stats.last_disconnect})"
 
     def _finish(self, reason: str) -> None:
         self._ending = reason
@@ -247,12 +264,13 @@ class StreamClient:
     def _announce_loss(self, reason: str) -> None:
         self.stats.last_disconnect = reason
         log.warning("market data connection lost", reason=reason, url=self.config.url)
-        self._announce(reason)
+        if self._fallback is not None and self._fallback.stands_in:
+            self._announce(self._standing_in(), FeedState.STALE)
+        else:
+            self._announce(reason)
 
-    def _announce(self, detail: str) -> None:
+    def _announce(self, detail: str, state: FeedState = FeedState.CONNECTING) -> None:
         now_ns, timer_ns = self._clock_ns(), self._timer_ns()
         for symbol in self._subscription.symbols:
-            status = FeedStatus(
-                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=detail
-            )
+            status = FeedStatus(symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=state, detail=detail)
             self._on_event(status, FrameTimes(timer_ns, timer_ns, timer_ns))

@@ -17,7 +17,11 @@ normal reconnect with a fresh snapshot. Depth is already coalesced by the venue 
 update may be left out: each carries the next piece of a sequence.
 
 **States.** The client sends ``FeedStatus`` for every instrument: ``CONNECTING`` when the connection was lost, with the
-reason. ``LIVE`` and ``BREAK`` come from the venue's ``sessionStatus``, where it has one.
+reason, and ``STALE``, with "degraded", while a ``fallback`` polls in the stream's place. ``LIVE`` and ``BREAK`` come
+from the venue's ``sessionStatus``, where it has one.
+
+**Polling** ends with the first frame of a connection. Its trades wait until those of the time between were asked for,
+so that every trade is handed over once, in order (``trade_bridge``).
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -44,14 +48,20 @@ from workers.adapters.binance.frames import (
     FrameError,
     stream_name,
 )
+from workers.adapters.binance.limits import WeightBudget
 from workers.adapters.binance.rest_client import LOOPBACK_HOSTS, MarketRest, RestError
 from workers.adapters.polling import Poller
-from workers.engine.events import BookDelta, FeedStatus, MarketEvent
+from workers.adapters.trade_bridge import TradeBridge
+from workers.engine.events import BookDelta, FeedStatus, MarketEvent, Trade
 from workers.engine.instruments import Instrument
 from workers.engine.market.reconnect import ReconnectConfig, ReconnectPolicy
 from workers.engine.vocabulary import FeedState
 
 log = structlog.get_logger(__name__)
+
+
+BRIDGE_S: Final = 5.0
+"""How long trades of a stream that is back wait for those of the time between."""
 
 
 class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +113,9 @@ class ClientStats(msgspec.Struct):
     snapshot_failures: int = 0
     connected: bool = False
     last_disconnect: str = ""
+    duplicate_trades: int = 0
+    missed_trades: int = 0
+    """Ids between trades that neither stream nor polling told of."""
 
 
 EventHandler = Callable[[MarketEvent, FrameTimes], None]
@@ -123,10 +136,12 @@ class MarketClient:
         on_refused: Callable[[FrameError], None],
         tee: Tee | None = None,
         fallback: Poller | None = None,
+        budget: WeightBudget | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         timer_ns: Callable[[], int] = time.perf_counter_ns,
         rng: random.Random | None = None,
     ) -> None:
+        """``budget`` is shared with ``fallback``, whose requests the venue counts too."""
         self.config = config
         self.stats = ClientStats()
         self._symbols = [one.symbol for one in instruments]
@@ -136,6 +151,12 @@ class MarketClient:
         self._on_refused = on_refused
         self._tee = tee
         self._fallback = fallback
+        self._budget = budget
+        self._bridge: TradeBridge[FrameTimes] = TradeBridge(clock_ns())
+        self._bridging: asyncio.Task[None] | None = None
+        self._first_frame = False
+        """The next frame is the first one of its connection."""
+        self._degraded = False
         self._clock_ns = clock_ns
         self._timer_ns = timer_ns
         patience = ReconnectConfig(
@@ -165,24 +186,28 @@ class MarketClient:
     async def run(self) -> None:
         """Stay connected until cancelled. Raises what ``on_event`` raised: a handler that fails must not trade on."""
         self._loop = asyncio.get_running_loop()
-        async with MarketRest(self.config.rest_url, weight_limit=self.config.weight_limit) as rest:
+        limit = self.config.weight_limit
+        async with MarketRest(self.config.rest_url, weight_limit=limit, budget=self._budget) as rest:
             try:
                 while True:
                     await asyncio.sleep(self._policy.next_delay())
                     reason = await self._connection(rest)
-                    await self._stop_snapshots()
+                    await self._stop_requests()
                     if self._failure is not None:
                         raise self._failure
+                    self._bridge.lost()
                     self._announce_loss(reason)
                     if self._fallback is not None:
                         self._fallback.start(self._on_polled)
             finally:
-                await self._stop_snapshots()
+                await self._stop_requests()
                 if self._fallback is not None:
                     await self._fallback.stop()
 
     async def _connection(self, rest: MarketRest) -> str:
         """One connection from its opening to its end; returns why it ended."""
+        # The first frame can come with the handshake, before ``connect`` returns.
+        self._first_frame = True
         make = direct_connection(partial(self._on_frame, rest), self._clock_ns, self._timer_ns)
         is_local = self.config.stream_url.split("://")[-1].split("/")[0].rsplit(":", 1)[0] in LOOPBACK_HOSTS
         try:
@@ -198,7 +223,6 @@ class MarketClient:
             ) as socket:
                 self.stats.connects += 1
                 self.stats.connected = True
-                self._end_polling()
                 reason = await self._watch(socket)
         except (OSError, TimeoutError, WebSocketException) as exc:
             reason = f"{type(exc).__name__}: {exc}"
@@ -232,6 +256,8 @@ class MarketClient:
         loop = self._loop
         if loop is not None:
             self._policy.heard(loop.time())
+        if self._first_frame:
+            self._take_over()
         if self._tee is not None:
             self._tee(ts_recv, raw, "")
         started_ns = self._timer_ns()
@@ -243,18 +269,61 @@ class MarketClient:
             return
         if event is None:
             return
-        self._hand_over(event, FrameTimes(read_ns, started_ns, self._timer_ns()))
+        times = FrameTimes(read_ns, started_ns, self._timer_ns())
+        if type(event) is Trade and not self._bridge.streamed(event, times):
+            self.stats.duplicate_trades = self._bridge.duplicates
+            return
+        if type(event) is FeedStatus:
+            self._bridge.on_status(event)
+        self._hand_over(event, times)
         if isinstance(event, BookDelta) and self._wants_snapshot(event.symbol):
             self._request_snapshot(rest, event.symbol)
 
-    def _end_polling(self) -> None:
+    def _take_over(self) -> None:
         """The stream is back: what was polled has numbers of its own, which the stream's need not follow."""
-        if self._fallback is not None and self._fallback.cancel():
+        self._first_frame = False
+        if self._fallback is None:
+            return
+        if self._fallback.cancel():
             self._announce("the stream is back")
+        self._degraded = False
+        symbols = [symbol for symbol in self._symbols if self._bridge.known(symbol)]
+        if symbols:
+            self._bridge.hold(symbols)
+            self._bridging = asyncio.create_task(self._fill_between(self._fallback, symbols))
+
+    async def _fill_between(self, fallback: Poller, symbols: Sequence[str]) -> None:
+        """Ask for the trades of the time between, then let those that wait follow."""
+        for symbol in symbols:
+            events: Sequence[MarketEvent] | None = None
+            try:
+                async with asyncio.timeout(BRIDGE_S):
+                    events = await fallback.ask(symbol)
+            except TimeoutError:
+                log.warning("trades of an outage not told in time", symbol=symbol, waited_s=BRIDGE_S)
+            between, waited = self._bridge.release(symbol, [one for one in events or () if isinstance(one, Trade)])
+            self.stats.missed_trades = self._bridge.missed
+            for trade in between:
+                self._on_polled_event(trade)
+            for trade, times in waited:
+                self._hand_over(trade, times)
 
     def _on_polled(self, event: MarketEvent) -> None:
+        """A poll was answered while the stream is away."""
+        if not self._degraded:
+            self._degraded = True
+            self._announce(self._standing_in(), FeedState.STALE)
+        if isinstance(event, Trade) and not self._bridge.polled([event]):
+            return
+        self.stats.missed_trades = self._bridge.missed
+        self._on_polled_event(event)
+
+    def _on_polled_event(self, event: MarketEvent) -> None:
         now_ns = self._timer_ns()
         self._hand_over(event, FrameTimes(now_ns, now_ns, now_ns))
+
+    def _standing_in(self) -> str:
+        return f"degraded: polled by REST, the stream is away ({self.stats.last_disconnect})"
 
     def _hand_over(self, event: MarketEvent, times: FrameTimes) -> None:
         try:
@@ -289,7 +358,12 @@ class MarketClient:
         event = self._decoder.snapshot(symbol, raw, ts_recv)
         self._hand_over(event, FrameTimes(read_ns, read_ns, self._timer_ns()))
 
-    async def _stop_snapshots(self) -> None:
+    async def _stop_requests(self) -> None:
+        """End what was asked for on behalf of the connection that ended."""
+        if self._bridging is not None:
+            self._bridging.cancel()
+            await asyncio.gather(self._bridging, return_exceptions=True)
+            self._bridging = None
         tasks = [task for task in self._snapshots.values() if not task.done()]
         for task in tasks:
             task.cancel()
@@ -300,12 +374,13 @@ class MarketClient:
     def _announce_loss(self, reason: str) -> None:
         self.stats.last_disconnect = reason
         log.warning("market data connection lost", reason=reason)
-        self._announce(reason)
+        if self._fallback is not None and self._fallback.stands_in:
+            self._announce(self._standing_in(), FeedState.STALE)
+        else:
+            self._announce(reason)
 
-    def _announce(self, detail: str) -> None:
+    def _announce(self, detail: str, state: FeedState = FeedState.CONNECTING) -> None:
         now_ns, timer_ns = self._clock_ns(), self._timer_ns()
         for symbol in self._symbols:
-            status = FeedStatus(
-                symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=FeedState.CONNECTING, detail=detail
-            )
+            status = FeedStatus(symbol=symbol, ts_event=now_ns, ts_recv=now_ns, state=state, detail=detail)
             self._on_event(status, FrameTimes(timer_ns, timer_ns, timer_ns))

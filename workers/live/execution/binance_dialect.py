@@ -10,11 +10,11 @@ from typing import Any, Final
 from workers.adapters.binance.exchange_info import MarketInfo
 from workers.adapters.binance.frames import Candle, SymbolDecoder
 from workers.adapters.binance.limits import Backoff
-from workers.adapters.binance.market_client import ClientConfig, MarketClient
+from workers.adapters.binance.market_client import ClientConfig
 from workers.adapters.binance.user_stream import UserStream
 from workers.adapters.ccxt_rewire import host_url
 from workers.adapters.ccxt_venue import CcxtVenue
-from workers.adapters.feeds import Handlers
+from workers.adapters.feeds import Handlers, open_binance
 from workers.engine.events import Bar
 from workers.engine.instruments import Instrument
 from workers.engine.market.venues import PAPER_DARK
@@ -39,6 +39,8 @@ INTERVALS: Final = {
 """Length in ns of the bars that the venue has."""
 CAUTIOUS_WEIGHT: Final = 1000
 """Request weight per minute at a venue that does not tell its limit: Binance.US has 1200."""
+POLL_AFTER_S: Final = 5.0
+"""A stream that was away for so long is stood in for by polling."""
 USABLE_PERCENT: Final = 80
 """Share of the request weight for market data; the account's requests count against it too."""
 
@@ -66,6 +68,8 @@ class BinanceDialect:
 
     def __init__(self, access: VenueAccess, config: LoopConfig) -> None:
         self._access = access
+        # A dark venue shows nothing that could be polled.
+        self._poll_after_s = 0.0 if access.code == PAPER_DARK.code else POLL_AFTER_S
         self.venue = CcxtVenue(
             api_key=access.api_key,
             secret=access.api_secret,
@@ -82,22 +86,15 @@ class BinanceDialect:
         return self.venue.market
 
     async def follow(self, instruments: Sequence[Instrument], handlers: Handlers) -> None:
-        """The combined stream of all instruments."""
+        """The combined stream of all instruments, or polling while it is away."""
         url = self._access.url
-        client = MarketClient(
-            instruments,
-            ClientConfig(
-                stream_url=stream_url(url),
-                rest_url=rest_url(url),
-                session_status=url is not None,
-                weight_limit=self.venue.weight_per_minute * USABLE_PERCENT // 100 or CAUTIOUS_WEIGHT,
-            ),
-            on_event=handlers.on_event,
-            wants_snapshot=handlers.wants_snapshot,
-            on_refused=handlers.on_refused,
-            clock_ns=handlers.clock_ns,
+        config = ClientConfig(
+            stream_url=stream_url(url),
+            rest_url=rest_url(url),
+            session_status=url is not None,
+            weight_limit=self.venue.weight_per_minute * USABLE_PERCENT // 100 or CAUTIOUS_WEIGHT,
         )
-        await client.run()
+        await open_binance("binanceus", instruments, config, handlers, poll_after_s=self._poll_after_s).run()
 
     def account(self, hooks: AccountHooks) -> UserStream:
         """The user data stream."""

@@ -30,12 +30,11 @@ from workers.engine.events import Bar, FundingSettled, JournalEvent, MarketEvent
 from workers.engine.instruments import Instrument
 from workers.engine.market.reconnect import Backoff
 from workers.engine.market.venues import GENERIC, rules_of
+from workers.live.execution.binance_dialect import POLL_AFTER_S
 from workers.live.execution.config import LoopConfig, VenueAccess
 from workers.live.execution.dialect import AccountHooks
 from workers.live.execution.parts import together
 
-POLL_AFTER_S: Final = 5.0
-"""A stream that was away for so long is stood in for by polling."""
 ACCOUNT_EVERY_S: Final = 0.5
 ACCOUNT_RETRY_CAP_S: Final = 5.0
 MARKET_EVERY_S: Final = 1.0
