@@ -18,9 +18,11 @@ from tests.support.fault_kinds import FAULTS
 from tests.support.fault_machine import SYMBOLS, Machine
 from tests.support.truth import JournalView, differences, events
 from workers.adapters import journal
+from workers.adapters import snapshots as kept
 from workers.engine.execution.parent import ParentRequest
 from workers.engine.execution.routing.check import check
 from workers.engine.vocabulary import Side
+from workers.live.execution import snapshots
 from workers.live.paper_venue.config import MarketKind
 
 SECOND_NS: Final = 1_000_000_000
@@ -129,6 +131,9 @@ async def settle(machine: Machine, tally: Tally) -> None:
     tally.blame("at the end", differences(whole.view, await machine.truth()))
     tally.blame("at the end", differences(whole.view, machine.log.view))
     tally.blame("at the end", check(told)[1])
+    if kept.newest(machine.folder / "journal").start is not None:
+        problem = snapshots.check(machine.folder / "journal")
+        tally.blame("at the end", [problem] if problem else [])
     verified = journal.verify(machine.folder / "journal")
     tally.blame("at the end", [] if verified.ok else [verified.problem])
 

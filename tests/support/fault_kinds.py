@@ -15,6 +15,7 @@ import aiohttp
 
 from tests.support.fault_machine import Machine
 from tests.support.venue_logs import Place
+from workers.adapters import snapshots
 
 Fault = Callable[[Machine, random.Random], Awaitable[None]]
 SOON_S: Final = 0.003
@@ -269,6 +270,17 @@ async def _spike(machine: Machine, chance: random.Random) -> None:
 
 
 # -- the disk
+
+
+@_fault("snapshot damaged")
+async def _snapshot_damaged(machine: Machine, chance: random.Random) -> None:
+    """The next worker finds the newest snapshot cut short, or with a byte changed."""
+    await _next_order(machine)
+    for path in snapshots.paths(machine.folder / "journal")[:1]:
+        data = bytearray(path.read_bytes())
+        data[chance.randrange(len(data))] ^= 1
+        path.write_bytes(data[: chance.choice((len(data), len(data) // 2))])
+    await _kill(machine, "worker")
 
 
 async def _full(machine: Machine, name: str, path: Path, room: int, seconds: float) -> None:

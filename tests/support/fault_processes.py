@@ -26,6 +26,7 @@ from workers.live.paper_venue.config import VenueConfig
 from workers.live.paper_venue.server import run
 
 LOOK_S: Final = 0.1
+SNAPSHOT_EVERY: Final = 1_000
 STRATEGY: Final = working.Working.name
 
 
@@ -88,4 +89,5 @@ def worker_config(folder: Path, url: str, others: Mapping[str, tuple[str, str]])
         retry_s=0.2,
         resolve_after_s=2.0,
         reconcile_every_s=5.0,
+        snapshot_every=SNAPSHOT_EVERY,
     )

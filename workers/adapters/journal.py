@@ -18,11 +18,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
 from workers.engine.events import JournalEvent, Journalled, Record, SessionOpened
+from workers.engine.folded import State
 
 GENESIS: Final = "0" * 64
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
@@ -57,6 +58,34 @@ class Position(msgspec.Struct, frozen=True):
 
     seq: int = 0
     hash: str = GENESIS
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """One record's place: its number and hash, the hash before it, its file, and where its line starts and ends there.
+
+    ``earlier`` holds the sizes of all files before that one, which never change; ``epoch`` is the highest until then.
+    """
+
+    seq: int
+    hash: str
+    before: str
+    epoch: int
+    segment: str
+    start: int
+    end: int
+    earlier: dict[str, int]
+
+    @property
+    def position(self) -> Position:
+        """Where a journal stands that ends with this record."""
+        return Position(self.seq, self.hash)
+
+
+class Start(NamedTuple):
+    """What a snapshot holds: the state that the records up to ``mark`` give."""
+
+    mark: Mark
+    state: State
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -98,16 +127,54 @@ def _checked(line: bytes, after: Position, place: str) -> tuple[Record, Position
     return Record(seq=raw.seq, hash=raw.hash, event=event), Position(raw.seq, raw.hash)
 
 
-def read(directory: Path) -> Iterator[Record]:
-    """Every complete record in order, each checked against the chain; raises JournalCorrupt at the first bad one."""
-    last = Position()
+def read(directory: Path, after: Mark | None = None) -> Iterator[Record]:
+    """Every complete record in order, each checked against the chain; raises JournalCorrupt at the first bad one.
+
+    With ``after`` those behind that record, which ``follows`` has found to be of this journal.
+    """
+    last = after.position if after else Position()
     for path in segments(directory):
+        skipped = after is not None and path.name == after.segment
+        if after is not None and path.name < after.segment:
+            continue
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            if after is not None and skipped:
+                file.seek(after.end)
+            for number, line in enumerate(file, start=last.seq - int(path.stem) + 2 if skipped else 1):
                 if not line.endswith(b"\n"):
                     return
                 record, last = _checked(line, last, f"{path.name}:{number}")
                 yield record
+
+
+def locate(directory: Path, position: Position, epoch: int) -> Mark:
+    """The place of the record at ``position``; JournalCorrupt when it is not there."""
+    holding = [path for path in segments(directory) if int(path.stem) <= position.seq]
+    before = GENESIS
+    for path in holding[-2:]:
+        end = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                start, end = end, end + len(line)
+                raw = _raw_of(line, f"{path.name}:{number}")
+                if raw is not None and (raw.seq, raw.hash) == (position.seq, position.hash):
+                    earlier = {one.name: one.stat().st_size for one in holding if one.name < path.name}
+                    return Mark(raw.seq, raw.hash, before, epoch, path.name, start, end, earlier)
+                before = raw.hash if raw is not None else before
+    raise JournalCorrupt(f"{directory}: seq {position.seq} is not there with the hash {position.hash}")
+
+
+def follows(directory: Path, mark: Mark) -> None:
+    """Check that the journal holds the marked record where it was and all files before it; JournalCorrupt, OSError."""
+    sizes = {path.name: path.stat().st_size for path in segments(directory) if path.name < mark.segment}
+    if sizes != mark.earlier:
+        raise JournalCorrupt(f"the files before {mark.segment} are not those that there were")
+    with (directory / mark.segment).open("rb") as file:
+        file.seek(mark.start)
+        line = file.read(mark.end - mark.start)
+    _, position = _checked(line, Position(mark.seq - 1, mark.before), f"{mark.segment}@{mark.start}")
+    if position != mark.position or not line.endswith(b"\n"):
+        raise JournalCorrupt(f"{mark.segment}@{mark.start}: expected seq {mark.seq}, hash {mark.hash}")
 
 
 def verify(directory: Path) -> Verification:
@@ -140,7 +207,8 @@ def _cut_torn_tail(path: Path) -> int:
     return len(data) - end
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Force names of files in ``directory`` to disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -169,13 +237,14 @@ def _take_lock(directory: Path) -> BinaryIO:
 class Journal:
     """The one writer. ``append`` numbers and chains in memory; ``commit`` makes it durable.
 
-    ``recovered`` holds the records found at opening until ``release_recovered`` is called; ``torn_bytes`` says how
-    much of an unfinished write was cut off.
+    ``recovered`` holds the records found at opening until ``release_recovered`` is called, those behind ``start``
+    where one is given; ``torn_bytes`` says how much of an unfinished write was cut off.
     """
 
-    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, start: Start | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
+        self.start = start
         self._segment_bytes = segment_bytes
         self._lock = _take_lock(directory)
         try:
@@ -191,12 +260,14 @@ class Journal:
     def _recover(self) -> None:
         found = segments(self.directory)
         self.torn_bytes = _cut_torn_tail(found[-1]) if found else 0
-        self.recovered: tuple[Record, ...] = tuple(read(self.directory))
+        mark = self.start.mark if self.start else None
+        self.recovered: tuple[Record, ...] = tuple(read(self.directory, mark))
         last = self.recovered[-1] if self.recovered else None
-        self._appended = Position(last.seq, last.hash) if last else Position()
+        begun = mark.position if mark else Position()
+        self._appended = Position(last.seq, last.hash) if last else begun
         self._durable_seq = self._appended.seq
         epochs = (record.event.epoch for record in self.recovered if isinstance(record.event, SessionOpened))
-        self.epoch = max(epochs, default=0) + 1
+        self.epoch = max(epochs, default=0 if mark is None else mark.epoch) + 1
         self._open_segment(found[-1] if found else self._segment_path(self._appended.seq + 1))
 
     def _segment_path(self, first_seq: int) -> Path:
@@ -205,7 +276,7 @@ class Journal:
     def _open_segment(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         self._size = os.fstat(self._file.fileno()).st_size
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
 
     @property
     def position(self) -> Position:
@@ -218,8 +289,8 @@ class Journal:
         return self._durable_seq
 
     def release_recovered(self) -> None:
-        """Let go of the recovered records' memory."""
-        self.recovered = ()
+        """Let go of the memory of recovered records and of the state before them."""
+        self.recovered, self.start = (), None
 
     def append(self, events: Sequence[JournalEvent]) -> None:
         """Number and chain ``events``; not durable before ``commit`` returns."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -27,15 +27,13 @@ from workers.engine.events import (
     TradingStateChanged,
 )
 from workers.engine.execution.closing import closable
+from workers.engine.folded import REMEMBERED_INTENTS, Folded, State
 from workers.engine.instruments import Instrument
 from workers.engine.market_state import MarketState
 from workers.engine.ports import Clock, Effects, Resync
 from workers.engine.risk.limits import LimitsError, parse_limits
 from workers.engine.strategy import Strategy, StrategyError, build
 from workers.engine.vocabulary import FeedState, Side, TradingState
-
-REMEMBERED_INTENTS: Final = 1000
-"""Newest orders of the journal that message rate and duplicate window are told of after a restart."""
 
 
 class RunError(ValueError):
@@ -59,6 +57,8 @@ class KernelLife:
         self._runs: dict[str, ActiveRun] = {}
         self._by_symbol: dict[str, ActiveRun] = {}
         self._last_intents: deque[OrderIntended] = deque(maxlen=REMEMBERED_INTENTS)
+        self.began: dict[str, int] = {}
+        """When the books of each venue began, ns; home is ""."""
         self.recovered_until = 0
         """Time of the last record that this process found in the journal, ns; 0 for a new journal."""
         self.cancels_unknown = True
@@ -80,16 +80,19 @@ class KernelLife:
 
     # -- life
 
-    def recover(self, records: Iterable[Record]) -> None:
-        """Rebuild the books from the whole journal; only on a new kernel, and before ``open_session``."""
+    def recover(self, records: Iterable[Record], state: State | None = None) -> None:
+        """Rebuild the books from the whole journal, or from a snapshot's ``state`` and the records behind it.
+
+        Only on a new kernel, and before ``open_session``.
+        """
         books = self.books
+        folded = Folded(books, self._desk.risk.ledger, self._desk.routes)
+        if state is not None:
+            folded.restore(state)
         for record in records:
-            books.apply(record.event)
-            self._desk.risk.ledger.apply(record.event)
-            self._desk.routes.apply(record.event)
-            if type(record.event) is OrderIntended:
-                self._last_intents.append(record.event)
-            self.recovered_until = record.event.ts
+            folded.apply(record.event)
+        self._last_intents.extend(folded.intents)
+        self.recovered_until, self.began = folded.until, folded.began
         self.cancels_unknown = books.cancels.version < 0
         for line in books.lines.values():
             # A price from before the restart is no price: losses are judged once every position has a fresh mark.

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from workers.engine.accounting.books import Books
 
 
+class ConditionalState(msgspec.Struct):
+    """All of a ``ConditionalBook``; ``live`` and ``groups`` list client ids."""
+
+    all: list[Conditional]
+    live: dict[str, list[str]]
+    groups: dict[str, list[str]]
+
+
 class ConditionalBook:
     """Every conditional order by id, and those that may still send something by instrument, oldest first."""
 
@@ -42,7 +50,21 @@ class ConditionalBook:
             "live": {symbol: list(held) for symbol, held in sorted(self.live.items()) if held},
         }
 
+    def state(self) -> ConditionalState:
+        """Everything, in the order in which it is walked."""
+        return ConditionalState(
+            all=list(self.all.values()),
+            live={symbol: list(held) for symbol, held in self.live.items()},
+            groups={group: [order.client_id for order in orders] for group, orders in self._groups.items()},
+        )
+
     # -- changing
+
+    def restore(self, state: ConditionalState) -> None:
+        """Hold what ``state`` says; only on an empty book."""
+        self.all = {order.client_id: order for order in state.all}
+        self.live = {symbol: {name: self.all[name] for name in names} for symbol, names in state.live.items()}
+        self._groups = {group: [self.all[name] for name in names] for group, names in state.groups.items()}
 
     def accepted(self, event: e.ConditionalAccepted) -> None:
         """A new one is held."""

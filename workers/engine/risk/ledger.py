@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, NamedTuple
 
+import msgspec
+
 from workers.engine import events as e
 from workers.engine.accounting.books import Books
 from workers.engine.accounting.line import Line
@@ -53,6 +55,16 @@ class StrategyUse:
         self.open_value = 0
         """Money units that open orders may still trade for: at their limit, or the price that they were judged by."""
 
+    def state(self) -> UseState:
+        """What the journal says of it."""
+        return UseState(self.atoms, self.cash, self.day, self.orders, self.turnover, list(self.times))
+
+    def restore(self, state: UseState) -> None:
+        """Go on from ``state``."""
+        self.atoms, self.cash, self.day = state.atoms, state.cash, state.day
+        self.orders, self.turnover = state.orders, state.turnover
+        self.times.extend(state.times)
+
     def hold(self, line: Line, atoms: int) -> None:
         """Change the position by ``atoms``."""
         before = self.atoms.get(line.symbol, 0)
@@ -84,6 +96,32 @@ class LossMark(NamedTuple):
     peak: int
     day_start: int
     day: int
+
+
+class UseState(msgspec.Struct):
+    """What the journal says of a ``StrategyUse``."""
+
+    atoms: dict[str, int]
+    cash: int
+    day: int
+    orders: int
+    turnover: int
+    times: list[int]
+
+
+class LedgerState(msgspec.Struct):
+    """What the journal says of a ``RiskLedger``; ``by_run`` names the strategy that each run's orders count for."""
+
+    runs: dict[str, str]
+    by_run: dict[str, str]
+    stopped: list[str]
+    strategies: dict[str, UseState]
+    total: UseState
+    halts: dict[str, tuple[str, str]]
+    versions: dict[str, int]
+    marks: dict[str, LossMark]
+    own_volume: dict[str, list[tuple[int, int]]]
+    counts_volume: bool
 
 
 class RiskLedger:
@@ -224,6 +262,36 @@ class RiskLedger:
             "versions": dict(sorted(self.versions.items())),
             "marks": dict(sorted(self.marks.items())),
         }
+
+    def state(self) -> LedgerState:
+        """Everything that the journal determines, in the order in which it came; sets are sorted."""
+        names = {id(use): name for name, use in self.strategies.items()}
+        return LedgerState(
+            runs=self.runs,
+            by_run={run_id: names[id(use)] for run_id, use in self._by_run.items()},
+            stopped=sorted(self.stopped),
+            strategies={name: use.state() for name, use in self.strategies.items()},
+            total=self.total.state(),
+            halts={name: (halt.reason, halt.by) for name, halt in self.halts.items()},
+            versions=self.versions,
+            marks=self.marks,
+            own_volume={symbol: window.slices() for symbol, window in self.own_volume.items()},
+            counts_volume=self._counts_volume,
+        )
+
+    def restore(self, state: LedgerState) -> None:
+        """Begin with ``state``; only on a ledger without limits in force."""
+        self.runs, self.stopped = state.runs, set(state.stopped)
+        for name, use in state.strategies.items():
+            self.use(name).restore(use)
+        self._by_run = {run_id: self.strategies[name] for run_id, name in state.by_run.items()}
+        self.total.restore(state.total)
+        self.halts = {name: ScopeHalt(parse_scope(name), *halt) for name, halt in state.halts.items()}
+        self.versions, self.marks = state.versions, state.marks
+        for symbol, slices in state.own_volume.items():
+            self.own_volume[symbol] = window = VolumeWindow()
+            window.restore(slices)
+        self._counts_volume = state.counts_volume
 
     # -- reading
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 from workers.engine.config import SECOND_NS
@@ -27,6 +28,15 @@ class VolumeWindow:
             self._slices[-1][1] += lots
         else:
             self._slices.append([start, lots])
+
+    def slices(self) -> list[tuple[int, int]]:
+        """(number of the slice, lots), oldest first."""
+        return [(start, lots) for start, lots in self._slices]
+
+    def restore(self, slices: Iterable[tuple[int, int]]) -> None:
+        """Hold these slices instead."""
+        self._slices.clear()
+        self._slices.extend([start, lots] for start, lots in slices)
 
     def total(self, now: int, span_ns: int) -> int:
         """Lots in ``(now - span, now]``, to the slice."""

@@ -64,6 +64,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How far the venue's clock may be wrong about a send deadline before an unknown order counts as not there."""
     undated_slack_s: float = 15.0
     """The same at a venue that takes no deadline: nothing there refuses a request that is late on its way."""
+    snapshot_every: int = 50_000
+    """Records between two snapshots of the journal's state, which a process beside this one takes; 0 for none."""
     drain_s: float = 5.0
     """How long a stopping worker waits for answers to orders on the wire."""
 

@@ -22,11 +22,11 @@ import structlog
 import uvloop
 
 from workers.adapters.forecast_client import Reply
-from workers.adapters.journal import Journal
 from workers.live.execution.config import LoopConfig
 from workers.live.execution.control import Control, Desired
 from workers.live.execution.loop import ForecastAsker, TradingLoop
 from workers.live.execution.publish import Bus, Publisher, status
+from workers.live.execution.snapshots import Snapshots, opened
 
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long another thread may keep the interpreter from the loop; Python's default is 5 ms."""
@@ -57,9 +57,9 @@ class LoopHost:
     def start(self, forecasts: ForecastAsker, bus: Bus) -> None:
         """Take the journal and begin; returns when the thread runs, before the venue has answered."""
         self._forecasts, self._bus = forecasts, bus
-        self.journal = Journal(self.config.journal_dir)
-        if self.journal.torn_bytes:
-            log.warning("cut an unfinished record off the journal", bytes=self.journal.torn_bytes)
+        self.journal = opened(self.config.journal_dir)
+        self._snapshots = Snapshots(self.journal, self.config.snapshot_every)
+        self._snapshots.start()
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
         self._running.wait()
@@ -82,6 +82,7 @@ class LoopHost:
             os.kill(os.getpid(), signal.SIGTERM)
         finally:
             self._running.set()
+            self._snapshots.stop()
             self.journal.close()
 
     async def _run(self) -> None:

@@ -38,7 +38,7 @@ from workers.live.execution.metrics import LOOP_LAG, WAKES, StageClock
 from workers.live.execution.parts import together
 from workers.live.execution.reconcile import Leave
 from workers.live.execution.venue_session import VenueSession
-from workers.live.execution.venues import Venues, began
+from workers.live.execution.venues import Venues
 
 SECOND_NS: Final = 1_000_000_000
 CURVE_INTERVAL_NS: Final = 60 * SECOND_NS
@@ -78,7 +78,6 @@ class TradingLoop:
         self.forecast_asked = 0
         self.forecast_heard: Reply | None = None
         self._forecasts = forecasts
-        self._began: dict[str, int] = {}
         self._replies: asyncio.Queue[Reply] = asyncio.Queue()
 
     @property
@@ -128,10 +127,9 @@ class TradingLoop:
                 await session.meet()
 
     def _open_session(self) -> None:
-        recovered = self.journal.recovered
-        self.kernel.recover(recovered)
+        begun = self.journal.start
+        self.kernel.recover(self.journal.recovered, begun.state if begun else None)
         self.journal.release_recovered()
-        self._began = began(recovered)
         self.apply(
             self.kernel.open_session(
                 time.time_ns(),
@@ -159,7 +157,7 @@ class TradingLoop:
         lengths = [run.interval_ns for run in self.kernel.books.runs.values()]
         session.attach(
             interval_ns=lengths[0] if lengths else self._default_interval(),
-            since_ns=self._began.get(session.names.suffix, 0),
+            since_ns=self.kernel.began.get(session.names.suffix, 0),
         )
 
     def _tell_away(self, session: VenueSession) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from workers.adapters.venue import VenueUnreachable
-from workers.engine.events import BalanceAdopted, JournalEvent, Level, OrderIntended, OrderNotSent, Record
+from workers.engine.events import JournalEvent, Level, OrderIntended, OrderNotSent
 from workers.engine.instruments import split_key
 from workers.engine.vocabulary import Side
 from workers.live.execution.gateway import NO_CAUSE, Cause
@@ -74,12 +74,3 @@ class Venues:
         """See ``ports.Depth``."""
         session = self.of(symbol)
         return session.feed.depth(symbol, side, levels) if session is not None and session.feed is not None else ()
-
-
-def began(records: Sequence[Record]) -> dict[str, int]:
-    """When the books of each venue began, ns: at its first adopted balance. Keyed by ``Names.suffix``."""
-    found: dict[str, int] = {}
-    for record in records:
-        if type(record.event) is BalanceAdopted:
-            found.setdefault(split_key(record.event.asset)[1], record.event.ts)
-    return found

@@ -19,7 +19,7 @@ from workers.engine.execution.orders import Order
 FIRST_COOLING_NS: Final = SECOND_NS // 2
 LONGEST_COOLING_NS: Final = 16 * SECOND_NS
 """Each setback in a row makes a parent leave the venue out for twice as long, up to this."""
-PRIOR_ROUND_TRIP_NS: Final = SECOND_NS // 10
+PRIOR_ROUND_TRIP_NS: Final = SECOND_NS / 10
 """Time until an answer that is assumed of a venue which has not answered yet."""
 WEIGHT: Final = 0.1
 """What the newest answer counts against all before it."""
@@ -57,6 +57,14 @@ class VenueRecord(msgspec.Struct):
         return (self.hits + PRIOR_HITS) / (self.pings + PRIOR_PINGS)
 
 
+class RouteState(msgspec.Struct):
+    """All of a ``RouteRecord``."""
+
+    venues: dict[str, VenueRecord]
+    asked: dict[str, int]
+    cooling: dict[str, dict[str, tuple[int, int]]]
+
+
 class RouteRecord:
     """One per desk. ``apply`` takes every journal event behind the books, in a live session and after a restart."""
 
@@ -86,6 +94,14 @@ class RouteRecord:
         """Everything that the journal determines, in plain types: equal for equal records."""
         venues = {name: msgspec.to_builtins(record) for name, record in sorted(self._venues.items())}
         return {"venues": venues, "asked": dict(sorted(self._asked.items())), "cooling": self._cooling}
+
+    def state(self) -> RouteState:
+        """Everything, in the order in which it came."""
+        return RouteState(venues=self._venues, asked=self._asked, cooling=self._cooling)
+
+    def restore(self, state: RouteState) -> None:
+        """Go on from ``state``."""
+        self._venues, self._asked, self._cooling = state.venues, state.asked, state.cooling
 
     # -- inside
 
