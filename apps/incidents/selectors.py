@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 
 from apps.accounts.permissions import Capability, require
 from apps.core.context import Context
-from apps.core.errors import NotFound
 from apps.incidents.choices import State
 from apps.incidents.models import Incident
 from apps.incidents.rows import incident_row
@@ -24,22 +22,6 @@ def incidents(*, open_only: bool = False) -> QuerySet[Incident]:
     """Incidents with their timelines, newest first."""
     found = Incident.objects.prefetch_related("timeline").order_by("-number")
     return found.exclude(state=State.RESOLVED) if open_only else found
-
-
-def get_incident(incident_id: UUID) -> Incident:
-    """One incident with its timeline; NotFound."""
-    incident = incidents().filter(pk=incident_id).first()
-    if incident is None:
-        raise NotFound(f"there is no incident {incident_id}")
-    return incident
-
-
-def open_counts() -> dict[str, int]:
-    """Open incidents by severity."""
-    counts: dict[str, int] = {}
-    for severity in Incident.objects.exclude(state=State.RESOLVED).values_list("severity", flat=True):
-        counts[severity] = counts.get(severity, 0) + 1
-    return counts
 
 
 def snapshot() -> list[tuple[str, dict[str, Any]]]:

@@ -17,7 +17,7 @@ from workers.engine import events as e
 from workers.engine.config import DAY_NS, SECOND_NS
 from workers.engine.execution.algorithms import AlgorithmError, Twap, build, check_params, cut
 from workers.engine.execution.impact import adapted, expected_cost, held, holdings, kappa
-from workers.engine.execution.parent import Parent, ParentRequest, ParentStatus, is_parent_id
+from workers.engine.execution.parent import PREFIX, Parent, ParentRequest, ParentStatus
 from workers.engine.execution.progress import pressure
 from workers.engine.execution.volume import TAPE_POINTS, Tape, Variance, VolumeCurve, learn
 from workers.engine.risk.scopes import Selection
@@ -350,7 +350,7 @@ def test_a_strategy_s_parent_ends_with_its_run_and_a_person_s_does_not() -> None
     )
     parent_id = bench.rig.kernel.desk.execute(request)
     assert parent_id is not None
-    assert is_parent_id(parent_id)
+    assert parent_id.startswith(PREFIX)
     assert bench.rig.kernel.desk.execute(ParentRequest(**{**_fields(request), "symbol": "NONE"})) is None
     bench.rig.take(bench.rig.kernel.stop_run(bench.rig.now, reason="done"))
     assert bench.books.parents[parent_id].status is ParentStatus.CANCELED

@@ -7,7 +7,6 @@ was started, sent and filled, and neither sends a child twice nor leaves one beh
 from __future__ import annotations
 
 import hashlib
-import re
 from bisect import bisect_right
 from enum import StrEnum
 from typing import Any, Final
@@ -118,14 +117,8 @@ def _time(fill: tuple[int, int]) -> int:
 
 
 PREFIX: Final = "gp1-"
-_PATTERN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
 
 
 def parent_id_of(run_id: str, epoch: int, number: int) -> str:
     """Id of the ``number``-th parent of the journal, asked for by a run; the same journal gives the same ids."""
     return f"{PREFIX}{hashlib.sha256(run_id.encode()).hexdigest()[:12]}-{base36(epoch)}-{base36(number)}"
-
-
-def is_parent_id(text: str) -> bool:
-    """True when ``text`` can name a parent: up to 64 letters, digits and dashes."""
-    return _PATTERN.fullmatch(text) is not None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import accumulate
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -86,14 +86,6 @@ def learn(volumes: Iterable[tuple[int, int]], *, bin_ns: int, period_ns: int = D
         raise ValueError("expected volume in the history that a curve is learned from, was none")
     usual = max(round(sum(means.values()) / len(means)), 1)
     return VolumeCurve(bin_ns, tuple(means.get(index, usual) for index in range(period_ns // bin_ns)))
-
-
-def curve_of(described: Mapping[str, Any]) -> VolumeCurve:
-    """The curve that ``described`` holds in plain types; ValueError says what is wrong with it."""
-    try:
-        return msgspec.convert(described, VolumeCurve)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"volume curve: {error}") from error
 
 
 class Tape:
