@@ -103,7 +103,7 @@ def test_any_place_of_the_journal_can_be_the_snapshots(tmp_path: Path) -> None:
 def refused_and_older_taken(folder: Path, why: str) -> None:
     found = snapshots.newest(folder)
     assert len(found.refused) == 1
-    assert why in found.refused[0]
+    assert why in next(iter(found.refused.values()))
     assert found.start is not None
     assert found.start.mark.seq == 40
     journal = opened(folder)
@@ -128,9 +128,8 @@ def test_a_snapshot_of_other_code_is_refused_and_the_whole_journal_replayed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "code_version", lambda: "other")
-    assert [why.partition(": ")[2] for why in snapshots.newest(folder).refused] == [
-        "it was written by another version of the code"
-    ] * 2
+    why = "it was written by another version of the code"
+    assert list(snapshots.newest(folder).refused.values()) == [why] * 2
     journal = opened(folder)
     assert journal.start is None
     assert len(journal.recovered) == len(LIFE)
@@ -143,7 +142,7 @@ def test_a_snapshot_of_another_journal_is_refused(folder: Path, tmp_path_factory
     (folder / snapshots.FOLDER).rename(other / snapshots.FOLDER)
     found = snapshots.newest(other)
     assert found.start is None
-    assert ["not of this journal" in why for why in found.refused] == [True, True]
+    assert ["not of this journal" in why for why in found.refused.values()] == [True, True]
     journal = opened(other)
     assert known(journal) == whole(other)
     journal.close()
@@ -181,6 +180,17 @@ def test_a_kill_while_one_is_written_leaves_the_older_ones(folder: Path) -> None
     take(folder)
     assert [int(path.stem) for path in snapshots.paths(folder)] == [len(LIFE), 90]
     assert not (folder / snapshots.FOLDER / "next.new").exists()
+
+
+def test_one_that_cannot_be_used_does_not_take_the_place_of_one_that_can(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged, older = snapshots.paths(folder)
+    damaged.write_bytes(b"{}")
+    take(folder)
+    assert [int(path.stem) for path in snapshots.paths(folder)] == [len(LIFE), int(older.stem)]
+    assert f"{damaged.name} is deleted: it cannot be read" in capsys.readouterr().err
+    assert not snapshots.newest(folder).refused
 
 
 def test_only_one_is_written_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,10 +44,10 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class Found(NamedTuple):
-    """The newest snapshot that may be used, if any, and why newer ones may not."""
+    """The newest snapshot that may be used, if any, and why newer ones may not, by file."""
 
     start: Start | None
-    refused: tuple[str, ...]
+    refused: dict[Path, str]
 
 
 @cache
@@ -69,13 +69,13 @@ def paths(directory: Path) -> list[Path]:
 
 def newest(directory: Path) -> Found:
     """The newest snapshot that holds; never raises for one that does not."""
-    refused: list[str] = []
+    refused: dict[Path, str] = {}
     for path in paths(directory):
         try:
-            return Found(load(path), tuple(refused))
+            return Found(load(path), refused)
         except SnapshotRefused as why:
-            refused.append(f"{path.name}: {why}")
-    return Found(None, tuple(refused))
+            refused[path] = str(why)
+    return Found(None, refused)
 
 
 def load(path: Path) -> Start:

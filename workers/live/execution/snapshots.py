@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 def opened(directory: Path) -> Journal:
     """The journal of a worker that starts, from its newest snapshot on; JournalError."""
     found = snapshots.newest(directory)
-    for why in found.refused:
-        log.warning("a snapshot of the journal is not used", why=why)
+    for path, why in found.refused.items():
+        log.warning("a snapshot of the journal is not used", file=path.name, why=why)
     journal = Journal(directory, start=found.start)
     if journal.torn_bytes:
         log.warning("cut an unfinished record off the journal", bytes=journal.torn_bytes)
@@ -43,8 +43,11 @@ def opened(directory: Path) -> Journal:
 
 
 def take(directory: Path) -> Position:
-    """Fold what is durable behind the newest snapshot and keep it as the next one; returns where that stands."""
-    start, folded = snapshots.newest(directory).start, Folded.empty()
+    """Fold what is durable behind the newest snapshot and keep it as the next one; returns where that stands.
+
+    Newer ones that cannot be used are told of and deleted, so that they do not take the place of one that can.
+    """
+    (start, refused), folded = snapshots.newest(directory), Folded.empty()
     if start is not None:
         folded.restore(start.state)
     tail = Tail(directory, start.mark.position if start else Position())
@@ -53,6 +56,9 @@ def take(directory: Path) -> Position:
         for record in records:
             folded.apply(record.event)
     if tail.position != begun:
+        for path, why in refused.items():
+            click.echo(f"{path.name} is deleted: {why}", err=True)
+            path.unlink()
         snapshots.write(directory, locate(directory, tail.position, folded.epoch), folded)
     return tail.position
 
@@ -120,8 +126,12 @@ class Snapshots:
         except subprocess.TimeoutExpired:
             process.kill()
             return f"it took longer than {LONGEST_S:.0f} s"
-        lines = said.decode(errors="replace").strip().splitlines() or ["the process ended"]
-        return lines[-1] if process.returncode else ""
+        lines = said.decode(errors="replace").strip().splitlines()
+        if process.returncode:
+            return lines[-1] if lines else "the process ended"
+        for line in lines:
+            log.warning("a snapshot of the journal was not used", why=line)
+        return ""
 
 
 def main(words: list[str]) -> int:
