@@ -20,6 +20,7 @@ from apps.policies import selectors as policies
 from apps.trading import selectors as trading
 from apps.trading import selectors_backtests as trading_backtests
 from apps.trading import selectors_parents as trading_parents
+from apps.trading import selectors_rebalances as trading_rebalances
 from apps.trading import selectors_risk as trading_risk
 
 LAST: Final = "gekko:last:"
@@ -83,6 +84,7 @@ TOPICS: Final[dict[str, Topic]] = {
         *(Topic(name, _VIEW, True, _trading(name)) for name in ("orders", "fills", "halts")),
         Topic("parents", _VIEW, True, lambda: trading_parents.snapshot(settings.GEKKO_VENUE_NAME)),
         Topic("parent_progress", _VIEW, False, _last_values("parent_progress")),
+        Topic("rebalances", _VIEW, True, lambda: trading_rebalances.snapshot(settings.GEKKO_VENUE_NAME)),
         Topic("risk_report", _VIEW, True, lambda: trading_risk.snapshot(settings.GEKKO_VENUE_NAME)),
         Topic("backtests", _VIEW, True, trading_backtests.snapshot),
         Topic("incidents", Capability.INCIDENT_VIEW, True, incidents.snapshot),

@@ -1,16 +1,24 @@
-"""Public rows of rebalance runs, of the orders that came of them, and of standing policies."""
+"""Public rows of rebalance runs, of the orders that came of them, and of standing policies.
+
+On the live topic ``rebalances`` each of the three is an object of its own, because each has a version of its own; the
+API's answer on a run holds its execution.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from apps.core.money import plain
-from apps.trading.models import RebalanceExecution, RebalanceLeg, RebalanceRun, RebalanceSchedule
+from apps.trading.models import LegState, RebalanceExecution, RebalanceLeg, RebalanceRun, RebalanceSchedule
 from apps.trading.rows import amount, stamp
 
 
 def rebalance_row(run: RebalanceRun) -> dict[str, Any]:
     """One run; ``outcome`` is empty until it is over, ``execution`` null until its trades were approved."""
+    return {**_run_row(run), "execution": execution_row(run.execution) if hasattr(run, "execution") else None}
+
+
+def _run_row(run: RebalanceRun) -> dict[str, Any]:
     return {
         "id": str(run.pk),
         "venue": run.venue_id,
@@ -24,7 +32,6 @@ def rebalance_row(run: RebalanceRun) -> dict[str, Any]:
         "cost": amount(run.cost),
         "why": run.why,
         "schedule": None if run.schedule_id is None else str(run.schedule_id),
-        "execution": execution_row(run.execution) if hasattr(run, "execution") else None,
         "requested_by": run.requested_by_name,
         "requested_at": stamp(run.requested_at),
         "started_at": stamp(run.started_at),
@@ -85,3 +92,25 @@ def schedule_row(schedule: RebalanceSchedule) -> dict[str, Any]:
         "ended_reason": schedule.ended_reason,
         "version": schedule.version,
     }
+
+
+Pair = tuple[str, dict[str, Any]]
+"""Key and row of one object on the live topic."""
+
+
+def live_run(run: RebalanceRun) -> Pair:
+    """A run without its execution, which comes as an object that names it."""
+    return str(run.pk), {"object": "run", **_run_row(run)}
+
+
+def live_execution(execution: RebalanceExecution) -> Pair:
+    """An execution with its legs; what is filled of one that works is null: its parent order says that."""
+    row = {"object": "execution", "run": str(execution.run_id), "venue": execution.venue_id, **execution_row(execution)}
+    for leg in row["legs"]:
+        if leg["state"] == LegState.WORKING:
+            leg["filled_quantity"] = None
+    return f"execution:{execution.pk}", row
+
+
+def live_schedule(schedule: RebalanceSchedule) -> Pair:
+    return f"schedule:{schedule.pk}", {"object": "schedule", **schedule_row(schedule)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -19,10 +19,13 @@ from apps.trading.models import (
     RebalanceSchedule,
     RebalanceState,
 )
+from apps.trading.rows_rebalances import Pair, live_execution, live_run, live_schedule
 from apps.trading.services.books import engine_instrument
 from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.vocabulary import OPEN_STATUSES
 
+SNAPSHOT_RUNS: Final = 50
+SNAPSHOT_SCHEDULES: Final = 10
 MARKET_MARGIN = Decimal("1.05")
 """A market buy is taken to cost up to this much more than its reference, as in the gate."""
 
@@ -53,6 +56,14 @@ def get_run(run_id: UUID | str) -> RebalanceRun:
 def schedules() -> QuerySet[RebalanceSchedule]:
     """Standing policies, newest first."""
     return RebalanceSchedule.objects.order_by("-set_at", "-id")
+
+
+def snapshot(venue: str) -> list[Pair]:
+    """(key, row) pairs that a client of ``rebalances`` starts from: the newest runs, executions and schedules."""
+    runs = list(rebalances(venue)[:SNAPSHOT_RUNS])
+    executions = [run.execution for run in runs if hasattr(run, "execution")]
+    standing = schedules().filter(venue_id=venue)[:SNAPSHOT_SCHEDULES]
+    return [*map(live_run, runs), *map(live_execution, executions), *map(live_schedule, standing)]
 
 
 def last_done(venue: str) -> datetime | None:

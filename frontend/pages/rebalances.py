@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from apps.accounts.permissions import Capability
-from frontend.components import Column, button, panel, table
+from frontend.components import Column, panel, table
 from frontend.elements import Element, html
 from frontend.pages.view import PageView
 from workers.engine.portfolio.policy import METHODS
+
+TOPIC: Final = "rebalances"
 
 
 def layout(view: PageView) -> Element:
@@ -16,7 +19,7 @@ def layout(view: PageView) -> Element:
     asking = [wish()] if view.may(Capability.REBALANCE_RUN) else []
     return html.Div(
         [
-            panel("Proposal", html.Div(**{"data-widget": "rebalance"}), id="rebalance", span=8),
+            panel("Proposal", html.Div(**{"data-widget": "rebalance"}), id="rebalance", topic=TOPIC, span=8),
             html.Div([*asking, standing()], className="stack span-4"),
             runs(),
         ],
@@ -31,7 +34,9 @@ def wish() -> Element:
 
 
 def standing() -> Element:
-    return panel("Standing policy", html.Div(**{"data-widget": "rebalance-schedule"}), id="rebalance-schedule")
+    return panel(
+        "Standing policy", html.Div(**{"data-widget": "rebalance-schedule"}), id="rebalance-schedule", topic=TOPIC
+    )
 
 
 def runs() -> Element:
@@ -48,5 +53,5 @@ def runs() -> Element:
         "Runs",
         table("rebalances", "Rebalances", columns),
         id="rebalances",
-        actions=[button("Read again", **{"data-action": "reread"})],
+        topic=TOPIC,
     )

@@ -24,7 +24,7 @@ from apps.trading.models import (
     ScopeControl,
     Venue,
 )
-from apps.trading.services import ensure_venue, project, rebalances
+from apps.trading.services import ensure_venue, executions, project, rebalance_schedules, rebalances
 from tests.factories import journal
 from tests.factories.people import Person, make_person
 from tests.support.browser import PHONE, Watched, put_live
@@ -215,6 +215,30 @@ def test_a_book_is_asked_for_explained_approved_and_followed(transactional_db: N
     expect(shown.get_by_role("row", name="ETHUSDT ▲ Buy")).to_contain_text("Cancelled")
     sent.refresh_from_db()
     assert sent.cancel_by == "ann"
+
+
+def test_what_others_do_about_rebalances_shows_by_itself(transactional_db: None, visitor: Visitor) -> None:
+    watched = visitor(make_person("vic"))
+    asked: list[str] = []
+    watched.page.on("request", lambda request: asked.append(request.url))
+    page = watched.visit("/rebalances/")
+    expect(page.locator("#rebalances")).to_contain_text("No book was asked for yet")
+    expect(page.locator("#rebalance-schedule")).to_contain_text("None")
+    ctx = service_context("portfolio")
+    run = ended()
+    expect(page.locator("#rebalances").get_by_role("row", name="Waits for approval")).to_be_visible()
+    policy = {"schedule": {"every_s": 3600}}
+    rebalance_schedules.set_schedule(ctx, venue="paper", policy=policy, reason="hourly", grant=None)
+    expect(page.locator("#rebalance-schedule")).to_contain_text("proposes; a person approves")
+    executions.approve_rebalance(ctx, run_id=run.pk, reason="monthly", grant=None)
+    expect(page.locator("#rebalance").get_by_role("row", name="BTCUSDT ▼ Sell")).to_contain_text("Working")
+    assert watched.axe() == []
+    executions.cancel_execution(ctx, run_id=run.pk, reason="news")
+    expect(page.locator("#rebalance").get_by_role("row", name="ETHUSDT ▲ Buy")).to_contain_text("Cancelled")
+    assert not [url for url in asked if "/api/v1/rebalance" in url], "nothing is read again and again"
+    phone = visitor(make_person(), viewport=PHONE, has_touch=True, is_mobile=True)
+    expect(phone.visit("/rebalances/").locator("#rebalances")).to_contain_text("Being cancelled")
+    assert phone.overflow() == []
 
 
 def lose(page: Page, url: str) -> list[str]:

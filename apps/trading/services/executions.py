@@ -18,6 +18,7 @@ from apps.accounts.models import User
 from apps.accounts.permissions import Capability, require
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
+from apps.core import outbox
 from apps.core.context import ActorKind, Context
 from apps.core.errors import Conflict, DomainError, IllegalTransition, NotFound
 from apps.core.money import plain
@@ -37,12 +38,14 @@ from apps.trading.models import (
     TradingControl,
 )
 from apps.trading.models.rebalances import OPEN_EXECUTIONS
+from apps.trading.rows_rebalances import live_execution
 from apps.trading.selectors import get_control
 from apps.trading.selectors_executions import Proposal, cash_of, instruments, proposal_of
 from apps.trading.selectors_halts import halts_of
 from apps.trading.selectors_rebalances import get_run
 from apps.trading.services.parents import cancel_parent, request_parent
 from apps.trading.services.projection import signal_message
+from apps.trading.services.rebalances import TOPIC
 from workers.engine.execution.parent import ParentStatus
 from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.portfolio.execution import Leg, Order, next_orders
@@ -79,6 +82,7 @@ def approve_rebalance(
         raise Conflict(f"rebalance {other.run_id} of {run.venue_id} is being worked; wait or cancel it")
     by, name = (leave.set_by, leave.set_by_name) if leave is not None else (ctx.actor.user, ctx.actor.name)
     execution = _create(ctx, proposal, reason, by, name)
+    _tell(ctx, execution)
     _step(ctx, execution)
     audit.record(
         ctx.because(reason),
@@ -141,8 +145,7 @@ def cancel_execution(ctx: Context, *, run_id: UUID | str, reason: str) -> Rebala
     live = ParentOrder.objects.select_for_update(of=("self",)).filter(
         rebalance_leg__in=legs, status__in=LIVE, cancel_reason=""
     )
-    execution.version += 1
-    execution.save()
+    _save(ctx, execution)
     for parent in list(live.order_by("parent_id")):
         cancel_parent(ctx, parent_id=parent.parent_id, reason=f"Rebalance cancelled: {reason}"[:500])
     _step(ctx, execution)
@@ -177,8 +180,7 @@ def advance(ctx: Context, *, execution_id: UUID) -> None:
     was_held_up, execution.why = bool(execution.why), ""
     _step(ctx, execution)
     if was_held_up:
-        execution.version += 1
-        execution.save()
+        _save(ctx, execution)
         messages.publish_all([signal_message(ctx, execution.venue_id, Signal(_held_up(execution), raised=False))])
 
 
@@ -194,8 +196,7 @@ def _hold_up(ctx: Context, execution_id: UUID, error: Exception) -> None:
     if execution is None or execution.why == why:
         return
     execution.why = why
-    execution.version += 1
-    execution.save()
+    _save(ctx, execution)
     signal = Signal(
         _held_up(execution),
         raised=True,
@@ -224,10 +225,20 @@ def _step(ctx: Context, execution: RebalanceExecution) -> None:
     if over:
         _end(ctx, execution, legs)
     if over or before != [leg.state for leg in legs]:
-        execution.version += 1
-        execution.save()
+        _save(ctx, execution)
     if over:
         _record_end(ctx, execution, legs)
+
+
+def _save(ctx: Context, execution: RebalanceExecution) -> None:
+    execution.version += 1
+    execution.save()
+    _tell(ctx, execution)
+
+
+def _tell(ctx: Context, execution: RebalanceExecution) -> None:
+    key, row = live_execution(execution)
+    outbox.publish(ctx, topic=TOPIC, kind="execution.updated", key=key, data=row)
 
 
 def _follow(leg: RebalanceLeg, *, cancelled: bool) -> None:

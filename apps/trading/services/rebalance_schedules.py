@@ -19,16 +19,18 @@ from apps.accounts.permissions import Capability, require
 from apps.accounts.selectors import roles_of
 from apps.accounts.services.stepup import consume_grant
 from apps.audit import services as audit
+from apps.core import outbox
 from apps.core.context import ActorKind, Context
 from apps.core.errors import Conflict, DomainError, IllegalTransition, Invalid, NotFound
 from apps.trading.domain.control import checked_reason
 from apps.trading.domain.states import Signal, short
 from apps.trading.messages import publish_all
 from apps.trading.models import RebalanceSchedule, RebalanceState, TradingControl
+from apps.trading.rows_rebalances import live_schedule
 from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.executions import ACTION, approve_rebalance
 from apps.trading.services.projection import signal_message
-from apps.trading.services.rebalances import checked_policy, request_rebalance
+from apps.trading.services.rebalances import TOPIC, checked_policy, request_rebalance
 from workers.engine.portfolio.execution import Schedule
 from workers.engine.portfolio.policy import RebalancePolicy, digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
@@ -79,6 +81,7 @@ def set_schedule(
         set_at=ctx.now(),
         next_at=ctx.now(),
     )
+    _publish(ctx, made)
     audit.record(
         ctx.because(reason),
         event="trading.rebalance.schedule_set",
@@ -126,8 +129,18 @@ def _record_end(ctx: Context, schedule: RebalanceSchedule) -> None:
 
 def _end(ctx: Context, schedule: RebalanceSchedule, reason: str) -> None:
     schedule.ended_by, schedule.ended_at, schedule.ended_reason = ctx.actor.name, ctx.now(), reason
+    _save(ctx, schedule)
+
+
+def _save(ctx: Context, schedule: RebalanceSchedule) -> None:
     schedule.version += 1
     schedule.save()
+    _publish(ctx, schedule)
+
+
+def _publish(ctx: Context, schedule: RebalanceSchedule) -> None:
+    key, row = live_schedule(schedule)
+    outbox.publish(ctx, topic=TOPIC, kind="schedule.updated", key=key, data=row)
 
 
 def follow_schedules(ctx: Context) -> int:
@@ -159,8 +172,7 @@ def _note(ctx: Context, schedule: RebalanceSchedule, problem: str) -> None:
     if problem == schedule.problem:
         return
     schedule.problem = problem
-    schedule.version += 1
-    schedule.save()
+    _save(ctx, schedule)
     _tell(ctx, schedule.venue_id, problem)
 
 
@@ -203,8 +215,7 @@ def _follow(ctx: Context, pk: UUID) -> int:
         if ctx.now() >= schedule.next_at:
             asked, problem = _ask(ctx, schedule, policy, problem)
     if asked:
-        schedule.version += 1
-        schedule.save()
+        _save(ctx, schedule)
     _note(ctx, schedule, problem)
     return asked
 

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.accounts.permissions import Capability, require
 from apps.audit import services as audit
+from apps.core import outbox
 from apps.core.context import Context
 from apps.core.dispatch import send_after_commit
 from apps.core.errors import Conflict, IllegalTransition, Invalid, NotFound
@@ -30,11 +31,14 @@ from apps.trading.models import (
 )
 from apps.trading.models.portfolio import OPEN_RUNS
 from apps.trading.models.rebalances import OPEN_EXECUTIONS
+from apps.trading.rows_rebalances import live_run
 from apps.trading.selectors import get_control, get_venue
 from apps.trading.services.projection import signal_message
 from workers.engine.portfolio.policy import RebalancePolicy, digest_of, parse_policy, policy_data
 from workers.engine.portfolio.problem import PortfolioError
 
+TOPIC: Final = "rebalances"
+"""Live topic of runs, executions and schedules."""
 TASK: Final = "gekko.portfolio.rebalance"
 RESEND_AFTER: Final = timedelta(seconds=15)
 LONGEST: Final = timedelta(seconds=180)
@@ -79,6 +83,7 @@ def request_rebalance(
         object_id=str(run.pk),
         after={"venue": venue, "method": run.method, "policy": frozen, "policy_digest": run.policy_digest},
     )
+    _tell(ctx, run)
     send_after_commit(TASK, run_id=str(run.pk))
     return run
 
@@ -103,7 +108,7 @@ def begin_rebalance(ctx: Context, *, run_id: UUID | str) -> RebalanceRun | None:
     if run.state != RebalanceState.PENDING:
         return None
     run.state, run.started_at = RebalanceState.RUNNING, ctx.now()
-    _save(run)
+    _save(ctx, run)
     return run
 
 
@@ -118,7 +123,7 @@ def finish_rebalance(
     run.state = RebalanceState.DONE if found else RebalanceState.REFUSED
     run.inputs, run.outcome, run.inputs_digest = inputs, outcome, outcome["inputs_digest"]
     run.cost, run.why, run.finished_at = Decimal(outcome["cost"]), short(outcome["why"]), ctx.now()
-    _save(run)
+    _save(ctx, run)
     messages.publish_all([signal_message(ctx, run.venue_id, _signal(run, raised=not found))])
     _record(ctx, run, "trading.rebalance.finished")
     return run
@@ -177,14 +182,20 @@ def _must_run(run: RebalanceRun) -> None:
         raise IllegalTransition(f"rebalance {run.pk} is {run.state}", state=run.state)
 
 
-def _save(run: RebalanceRun) -> None:
+def _save(ctx: Context, run: RebalanceRun) -> None:
     run.version += 1
     run.save()
+    _tell(ctx, run)
+
+
+def _tell(ctx: Context, run: RebalanceRun) -> None:
+    key, row = live_run(run)
+    outbox.publish(ctx, topic=TOPIC, kind="run.updated", key=key, data=row)
 
 
 def _fail(ctx: Context, run: RebalanceRun, why: str) -> None:
     run.state, run.why, run.finished_at = RebalanceState.FAILED, short(why), ctx.now()
-    _save(run)
+    _save(ctx, run)
     _record(ctx, run, "trading.rebalance.failed")
 
 

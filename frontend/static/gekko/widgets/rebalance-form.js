@@ -10,8 +10,9 @@ import { may, venue } from "../core/may.js";
 import { serverNow } from "../core/store.js";
 import { sentence } from "../core/text.js";
 import { facts } from "./cells.js";
+import { follow, keepRun, keepSchedule } from "./rebalance-topic.js";
 import { worked } from "./rebalance-words.js";
-import { choose, reading } from "./rebalances.js";
+import { choose } from "./rebalances.js";
 
 const FIELDS = [
   { name: "invest", label: "Invested, % of equity", value: "95", hint: "Sum of all weights; the rest stays cash." },
@@ -96,8 +97,8 @@ async function propose(policy, key) {
   // The same book may be wanted again later: only while no answer came is it the same request.
   const run = await post("rebalances/", order, { key: key(order) });
   key.done();
+  keepRun(run);
   choose(run.id);
-  await reading.read();
   toast("Asked; the proposal shows in seconds");
 }
 
@@ -117,9 +118,8 @@ function schedule(policy) {
       const wanted = { ...policy, schedule: { every_s: Number(minutes) * 60, execute: execute === "yes" } };
       const order = { venue, policy: wanted, reason: reason.trim() };
       const grant = execute === "yes" ? await leaveFor(order, code) : null;
-      await post("rebalance-schedules/", grant ? { ...order, grant } : order, { key: key(order) });
+      keepSchedule(await post("rebalance-schedules/", grant ? { ...order, grant } : order, { key: key(order) }));
       toast("The policy is set");
-      reading.read();
     },
   });
 }
@@ -130,16 +130,25 @@ async function leaveFor({ venue: place, policy }, code) {
 }
 
 export function mountRebalanceSchedule(host) {
-  return reading.listen((found, error) => {
-    const row = found?.schedules.results[0];
+  let shown = null;
+  return follow((found, error) => {
+    const row = found?.schedule;
+    // Built again only when it says something else, so that the button keeps its focus.
+    const mark = row ? `${row.id}:${row.version}:${nextWords(row)}` : error;
+    if (mark === shown) return;
+    shown = mark;
     if (!found) host.replaceChildren(message("Not known", error, "error"));
     else host.replaceChildren(row ? card(row) : message("None", "Books are computed when somebody asks. A policy can ask by itself."));
   });
 }
 
+function nextWords(row) {
+  const next = new Date(row.next_at).getTime() - serverNow();
+  return next > 0 ? `in ${span(next)}` : "now";
+}
+
 function card(row) {
   const { schedule: every, execution, method } = row.policy;
-  const next = new Date(row.next_at).getTime() - serverNow();
   return el(
     "div",
     { class: "card" },
@@ -148,7 +157,7 @@ function card(row) {
       ["Method", words(method)],
       ["Every", span(every.every_s * 1000)],
       ["When due", every.execute ? `trades by itself, ${worked(execution)}` : "proposes; a person approves"],
-      ["Next", next > 0 ? `in ${span(next)}` : "now"],
+      ["Next", nextWords(row)],
       ["Band", `${number(row.policy.bands.absolute * 100, 0, 2)} %`],
       ["Set", `${dateTime(row.set_at)} UTC by ${row.set_by}: ${sentence(row.reason)}`],
     ]),
@@ -163,9 +172,8 @@ function endPolicy(row) {
     fields: [{ name: "reason", label: "Reason, for the audit trail" }],
     confirm: "End policy",
     act: async ({ reason }) => {
-      await post(`rebalance-schedules/${row.id}/end/`, { reason: reason.trim() });
+      keepSchedule(await post(`rebalance-schedules/${row.id}/end/`, { reason: reason.trim() }));
       toast("The policy is ended");
-      reading.read();
     },
   });
 }

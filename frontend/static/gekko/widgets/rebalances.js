@@ -8,21 +8,17 @@ import { dateTime, number, percent, priceOf, quantityOf, since, timeOfDay, words
 import { knowInstruments } from "../core/instruments.js";
 import { leave } from "../core/leave.js";
 import { may } from "../core/may.js";
-import { Reading } from "../core/poll.js";
 import { listen, serverNow, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { sentence } from "../core/text.js";
 import { asked, keep } from "../frame/nav.js";
 import { facts, pill, sideCell } from "./cells.js";
 import { openParent } from "./parents.js";
-import { OPEN_RUNS, OPEN_WORK, bound, conflictWords, made, outcomeWords, quote, standing, worked } from "./rebalance-words.js";
+import { book, follow, keepRun } from "./rebalance-topic.js";
+import { OPEN_WORK, bound, conflictWords, made, outcomeWords, quote, standing, worked } from "./rebalance-words.js";
 
 const EMPTY = { title: "No book was asked for yet", text: "Ask for one: target weights are computed from history, and nothing is sent before somebody approves it." };
 const CHOSEN = "gekko:rebalance";
-
-const busy = ({ runs }) => runs.results.some((run) => OPEN_RUNS.has(run.state) || OPEN_WORK.has(run.execution?.state));
-/** Runs and standing policies, read for all panels of the page together. */
-export const reading = new Reading({ runs: "rebalances/?limit=25", schedules: "rebalance-schedules/?active=true&limit=1" }, busy);
 
 export function choose(id) {
   keep("run", id);
@@ -40,10 +36,9 @@ export function mountRebalances(host) {
     (run) => ({ text: outcomeWords(run), title: outcomeWords(run), cls: "clip" }),
   ];
   const table = new LiveTable(host, columns, { empty: EMPTY, onOpen: choose });
-  host.closest(".panel").querySelector('[data-action="reread"]').addEventListener("click", () => reading.read());
-  return reading.listen((found, error) => {
-    if (found) table.render(found.runs.results.map((run) => [run.id, run]));
-    else table.say("Rebalances could not be read", error, "error");
+  return follow((found, error) => {
+    if (found) table.render(found.runs.map((run) => [run.id, run]));
+    else table.say("Rebalances may not be shown", error, "error");
   });
 }
 
@@ -51,20 +46,20 @@ export function mountRebalance(host) {
   let shown = "";
   const show = (found, error) => {
     if (!found) {
-      host.replaceChildren(message("Rebalances could not be read", error, "error"));
+      host.replaceChildren(message("Rebalances may not be shown", error, "error"));
       return;
     }
-    const runs = found.runs.results;
+    const { runs } = found;
     const run = runs.find((one) => one.id === asked("run")) || runs[0];
-    const mark = JSON.stringify([run && rival(run)?.number, run?.id, run?.version, run?.execution, error, progressMark(run)]);
+    const mark = JSON.stringify([run && rival(run)?.number, run?.id, run?.version, run?.execution, progressMark(run)]);
     if (mark === shown) return;
     shown = mark;
-    host.replaceChildren(...(run ? card(run, run === runs[0], error) : [message(EMPTY.title, EMPTY.text)]));
+    host.replaceChildren(...(run ? card(run, run === runs[0]) : [message(EMPTY.title, EMPTY.text)]));
   };
-  const again = () => reading.found && show(reading.found, reading.error);
+  const again = () => book() && show(book(), "");
   window.addEventListener(CHOSEN, again);
   knowInstruments().then(() => ((shown = ""), again()));
-  const ends = [reading.listen(show), listen("parents", again), listen("parent_progress", again), listen("deployments", again), listen("orders", () => {})];
+  const ends = [follow(show), listen("parents", again), listen("parent_progress", again), listen("deployments", again), listen("orders", () => {})];
   return () => {
     window.removeEventListener(CHOSEN, again);
     ends.forEach((end) => end());
@@ -72,18 +67,17 @@ export function mountRebalance(host) {
 }
 
 const parentOf = (leg) => topicState("parents").rows.get(leg.parent_id);
-/** How much of a leg is filled, by what is newest: the live progress of its parent, or the record. */
+/** How much of a leg is filled, by what is newest: the live progress of its parent, its parent's record, or its own. */
 function filled(leg) {
   const live = topicState("parent_progress").rows.get(leg.parent_id)?.filled;
-  const recorded = Number(leg.filled_quantity) / Number(leg.quantity);
+  const recorded = Math.max(Number(leg.filled_quantity ?? 0), Number(parentOf(leg)?.filled_quantity ?? 0)) / Number(leg.quantity);
   return leg.state === "working" && live ? Math.max(recorded, live * (Number(leg.sent_quantity) / Number(leg.quantity))) : recorded;
 }
 const progressMark = (run) => run?.execution?.legs.map((leg) => [filled(leg).toFixed(3), Boolean(parentOf(leg))]);
 
-function card(run, newest, error) {
+function card(run, newest) {
   return [
     el("p", { class: "row" }, el("strong", {}, words(run.method)), pill(...standing(run)), el("span", { class: "hint" }, `${dateTime(run.requested_at)} UTC by ${run.schedule ? `the standing policy of ${run.requested_by}` : run.requested_by}${newest ? "" : "; not the newest"}`)),
-    error ? el("p", { class: "bad" }, `${sentence(error)} What is shown may be old.`) : null,
     el("p", { class: ["refused", "failed"].includes(run.state) ? "bad" : "" }, outcomeWords(run)),
     run.outcome.conflict && run.execution ? el("p", { class: "bad" }, conflictWords(run.outcome.conflict)) : null,
     against(run),
@@ -220,9 +214,8 @@ function sign(run, proposal) {
     act: async ({ reason, code }) => {
       const order = { reason: reason.trim() };
       const grant = await leave(code, "trading.rebalance", `${proposal.venue}:${proposal.digest}`);
-      await post(`rebalances/${run.id}/approve/`, { ...order, grant }, { key: key({ ...order, digest: proposal.digest }) });
+      keepRun(await post(`rebalances/${run.id}/approve/`, { ...order, grant }, { key: key({ ...order, digest: proposal.digest }) }));
       toast("Approved; its orders are on their way to the loop");
-      reading.read();
     },
   });
 }
@@ -237,9 +230,8 @@ function cancel(run) {
     danger: true,
     act: async ({ reason }) => {
       const order = { reason: reason.trim() };
-      await post(`rebalances/${run.id}/cancel/`, order, { key: key(order) });
+      keepRun(await post(`rebalances/${run.id}/cancel/`, order, { key: key(order) }));
       toast("Ordered; its parent orders end as the venue confirms");
-      reading.read();
     },
   });
 }
