@@ -133,7 +133,22 @@ async def newest(
 
     Prices between two ticks, as OANDA's middle prices are, are rounded to the nearest.
     """
-    page, most = pages_of(venue, rest, instrument.native, length_ns)
+    rows = await newest_rows(venue, rest, instrument.native, length_ns, count=count, now=now, empty_pages=empty_pages)
+    return [_bar(row, instrument, length_ns, now) for row in rows]
+
+
+async def newest_rows(
+    venue: str,
+    rest: RestReader,
+    symbol: str,
+    length_ns: int,
+    *,
+    count: int,
+    now: int,
+    empty_pages: int = EMPTY_PAGES,
+) -> list[Row]:
+    """The same of the venue's own ``symbol``, as the venue has them."""
+    page, most = pages_of(venue, rest, symbol, length_ns)
     end, most = now - now % length_ns, min(most, count)
     found: dict[int, Row] = {}
     for _ in range(-(-count // most) + empty_pages):
@@ -143,7 +158,17 @@ async def newest(
         if len(found) >= count:
             break
         end = start
-    return [_bar(found[start], instrument, length_ns, now) for start in sorted(found)[-count:]]
+    return [found[start] for start in sorted(found)[-count:]]
+
+
+async def rows_between(venue: str, rest: RestReader, symbol: str, length_ns: int, *, start: int, end: int) -> list[Row]:
+    """Closed candles that begin within ``[start, end)`` ns, oldest first. Raises as ``newest``."""
+    page, most = pages_of(venue, rest, symbol, length_ns)
+    found: dict[int, Row] = {}
+    for first in range(start - start % length_ns, end, most * length_ns):
+        last = min(first + most * length_ns, end)
+        found |= {int(row[0]): row for row in await page(first, last) if start <= row[0] < end}
+    return [found[at] for at in sorted(found)]
 
 
 def _bar(row: Row, instrument: Instrument, length_ns: int, now: int) -> Bar:

@@ -448,8 +448,21 @@ class GenericVenue:
     @readable
     async def candles(self, symbol: str, interval: str, count: int) -> list[Candle]:
         """At most ``count`` newest candles, oldest first, the open one last; texts."""
-        rows = await self._ask("fetch_ohlcv", self._pairs[symbol], interval, None, count)
-        return [Candle(int(row[0]) * MS, *(Decimal(str(value)) for value in row[1:6])) for row in rows]
+        return _candles(await self._ask("fetch_ohlcv", self._pairs[symbol], interval, None, count))
+
+    @readable
+    async def candles_from(self, symbol: str, interval: str, start: int, count: int) -> list[Candle]:
+        """At most ``count`` candles from ``start`` (ns) on, oldest first; what the venue still has of them."""
+        return _candles(await self._ask("fetch_ohlcv", self._pairs[symbol], interval, start // MS, count))
+
+    @readable
+    async def depth(self, symbol: str, levels: int) -> dict[str, list[tuple[Decimal, Decimal]]]:
+        """Prices and quantities of ``bids`` and ``asks``, best first."""
+        book = await self._ask("fetch_order_book", self._pairs[symbol], levels)
+        found = {
+            side: [(Decimal(str(one[0])), Decimal(str(one[1]))) for one in book[side]] for side in ("bids", "asks")
+        }
+        return {side: sorted(rows, reverse=side == "bids")[:levels] for side, rows in found.items()}
 
     @property
     def intervals(self) -> dict[str, str]:
@@ -463,6 +476,10 @@ class GenericVenue:
         named = {asset for one in self.instruments.values() for asset in (one.base, one.quote)}
         held = {asset: atoms(Decimal(str(total or 0)).quantize(ATOM), asset) for asset, total in totals.items()}
         return {asset: held.get(asset, 0) for asset in sorted(held.keys() | named) if held.get(asset) or asset in named}
+
+
+def _candles(rows: Sequence[Sequence[Any]]) -> list[Candle]:
+    return [Candle(int(row[0]) * MS, *(Decimal(str(value)) for value in row[1:6])) for row in rows]
 
 
 def _number(name: str, at: int) -> int:

@@ -18,6 +18,7 @@ import httpx
 import msgspec
 import numpy as np
 
+from workers.adapters.past import Past, PastError, gaps
 from workers.engine.forecast.artifact import Provenance
 from workers.engine.forecast.windows import DataError, Floats
 
@@ -96,6 +97,19 @@ def from_venue(
     closes = [rows[at] for at in opened]
     start, end = (opened[0] * 1_000_000, opened[-1] * 1_000_000 + nanos) if opened else (0, 0)
     return from_closes(closes, name=symbol, source=f"klines {interval}", interval_ns=nanos, start=start, end=end)
+
+
+def from_past(past: Past, symbol: str, interval: str, *, bars: int = KLINES_AT_ONCE) -> Series:
+    """The same from a venue that speaks otherwise; bars that the venue does not have stay out, and are counted."""
+    nanos = interval_ns(interval)
+    try:
+        prices = past.closes(symbol, nanos, bars)
+    except PastError as error:
+        raise HistoryError(f"no candles of {error}; is the venue up?") from error
+    times, missing = prices.times, gaps(prices, nanos)
+    source = f"candles {interval}" + (f", {missing} missing" if missing else "")
+    start, end = (times[0] - nanos, times[-1]) if times else (0, 0)
+    return from_closes(prices.closes, name=symbol, source=source, interval_ns=nanos, start=start, end=end)
 
 
 def _klines(client: httpx.Client, url: str, symbol: str, interval: str, before: int | None) -> list[list[Any]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from workers.adapters import history
 from workers.adapters.history import HistoryError, Series
+from workers.adapters.past import Past
 from workers.engine.forecast.config import NHitsConfig, TrainConfig
 from workers.engine.forecast.windows import minimum_bars
 
@@ -41,9 +42,12 @@ class TrainSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     training: TrainConfig = TrainConfig()
 
 
-def gather(spec: TrainSpec, *, venue_url: str, data_folder: Path) -> list[Series]:
-    """The series that ``spec`` names; HistoryError when a source has none, or when all are too short together."""
-    found = [series for source in spec.sources for series in _read(source, spec, venue_url, data_folder)]
+def gather(spec: TrainSpec, *, venue_url: str, data_folder: Path, past: Past | None = None) -> list[Series]:
+    """The series that ``spec`` names; HistoryError when a source has none, or when all are too short together.
+
+    ``past`` is the home venue's where it does not speak Binance's protocol; otherwise ``venue_url`` is asked.
+    """
+    found = [series for source in spec.sources for series in _read(source, spec, past or venue_url, data_folder)]
     least = minimum_bars(spec.model, spec.training)
     usable = [series for series in found if len(series.closes) >= least]
     if not usable:
@@ -55,11 +59,11 @@ def gather(spec: TrainSpec, *, venue_url: str, data_folder: Path) -> list[Series
     return usable
 
 
-def _read(source: Source, spec: TrainSpec, venue_url: str, data_folder: Path) -> Sequence[Series]:
+def _read(source: Source, spec: TrainSpec, venue: str | Past, data_folder: Path) -> Sequence[Series]:
     path = Path(source.path)
     match source.kind:
         case "venue":
-            return [history.from_venue(venue_url, name, source.interval, bars=source.bars) for name in source.symbols]
+            return [_of_venue(venue, name, source) for name in source.symbols]
         case "csv":
             return [history.from_csv(path)]
         case "folder":
@@ -69,10 +73,16 @@ def _read(source: Source, spec: TrainSpec, venue_url: str, data_folder: Path) ->
         case "sample":
             return [history.from_sample()]
         case "auto":
-            return _auto(source, spec, venue_url, data_folder)
+            return _auto(source, spec, venue, data_folder)
 
 
-def _auto(source: Source, spec: TrainSpec, venue_url: str, data_folder: Path) -> list[Series]:
+def _of_venue(venue: str | Past, name: str, source: Source) -> Series:
+    if isinstance(venue, str):
+        return history.from_venue(venue, name, source.interval, bars=source.bars)
+    return history.from_past(venue, name, source.interval, bars=source.bars)
+
+
+def _auto(source: Source, spec: TrainSpec, venue: str | Past, data_folder: Path) -> list[Series]:
     least = minimum_bars(spec.model, spec.training)
     found: list[Series] = []
     for kind, path in (("venue", ""), ("folder", str(data_folder)), ("sample", "")):
@@ -80,7 +90,7 @@ def _auto(source: Source, spec: TrainSpec, venue_url: str, data_folder: Path) ->
             break
         asked = msgspec.structs.replace(source, kind=kind, path=path)
         try:
-            more = _read(asked, spec, venue_url, data_folder)
+            more = _read(asked, spec, venue, data_folder)
         except HistoryError:
             continue
         found.extend(series for series in more if len(series.closes) >= least)

@@ -20,6 +20,7 @@ from workers.engine.instruments import ATOMS_PER_UNIT, money
 from workers.engine.portfolio.policy import RebalancePolicy, parse_policy
 from workers.engine.portfolio.problem import Floats, PortfolioError
 from workers.engine.risk.stress import Prices
+from workers.live.pasts import pasts
 from workers.live.risk_market import INTERVALS, RiskMarket, base_url, shown_elsewhere
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,8 @@ class History:
     start: int
     end: int
     left_out: dict[str, int]
+    missing: dict[str, int]
+    """Bars that the venue itself does not have between its first and last, by symbol."""
 
 
 def work(ctx: Context, run_id: str) -> str:
@@ -92,6 +95,7 @@ def compute(ctx: Context, run: RebalanceRun) -> tuple[dict[str, Any], dict[str, 
         "start_ns": history.start,
         "end_ns": history.end,
         "left_out": history.left_out,
+        "missing": history.missing,
         "quote": quotes[0],
         "held": {one.instrument.symbol: plain(one.quantity) for one in held},
         "cash": plain(reads.total_cash(run.venue_id, quotes[0])),
@@ -114,16 +118,17 @@ def history_of(symbols: list[str], policy: RebalancePolicy) -> History:
         raise PortfolioError(f"expected an interval of {', '.join(INTERVALS)}, was {policy.interval!r}")
     url = settings.GEKKO_VENUE_URL if settings.GEKKO_MODE == "paper" else None
     found: dict[str, Prices] = {}
-    with RiskMarket(base_url(url), elsewhere=shown_elsewhere(settings.GEKKO_OTHER_VENUES)) as market:
+    others = shown_elsewhere(settings.GEKKO_OTHER_VENUES)
+    with RiskMarket(base_url(url), elsewhere=others, pasts=pasts()) as market:
         for symbol in symbols:
             prices = market.closes(symbol, policy.interval)
             if prices is None:
                 raise PortfolioError(f"{market.problems[-1]}; is the venue up?")
             found[symbol] = prices
-    return aligned(found, INTERVALS[policy.interval], policy.bars)
+    return aligned(found, INTERVALS[policy.interval], policy.bars, missing=market.missing)
 
 
-def aligned(found: dict[str, Prices], interval_ns: int, bars: int) -> History:
+def aligned(found: dict[str, Prices], interval_ns: int, bars: int, *, missing: dict[str, int] | None = None) -> History:
     """The newest ``bars`` times that every instrument has a close at; nothing is filled in."""
     together = set.intersection(*(set(prices.times) for prices in found.values()))
     times = sorted(together)[-bars:]
@@ -139,4 +144,4 @@ def aligned(found: dict[str, Prices], interval_ns: int, bars: int) -> History:
         columns.append([by_time[time] for time in times])
         left_out[symbol] = sum(times[0] <= time <= times[-1] for time in prices.times) - len(times)
     closes = np.array(columns, np.float64).T
-    return History(closes, interval_ns, times[0], times[-1], left_out)
+    return History(closes, interval_ns, times[0], times[-1], left_out, missing or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+import structlog
 from django.conf import settings as django_settings
 
 from apps.core.context import Context
@@ -17,8 +18,11 @@ from workers.engine.instruments import split_key
 from workers.engine.risk.exposure import Holding
 from workers.engine.risk.report import Inputs, Settings, assess, build_model, snapshot_of
 from workers.engine.risk.stress import WINDOWS, Prices
+from workers.live.pasts import pasts
 from workers.live.risk_archive import stored_closes
 from workers.live.risk_market import RiskMarket, base_url, shown_elsewhere
+
+log = structlog.get_logger(__name__)
 
 MOST: Final = 50
 """Instruments that a report looks at: held ones first."""
@@ -55,8 +59,11 @@ def gather(ctx: Context, venue: str, instruments: list[Instrument], settings: Se
     """Everything that a report is made of; the last close marks what the loop has not marked yet."""
     symbols = [row.symbol for row in instruments]
     url = django_settings.GEKKO_VENUE_URL if django_settings.GEKKO_MODE == "paper" else None
-    with RiskMarket(base_url(url), elsewhere=shown_elsewhere(django_settings.GEKKO_OTHER_VENUES)) as market:
+    others = shown_elsewhere(django_settings.GEKKO_OTHER_VENUES)
+    with RiskMarket(base_url(url), elsewhere=others, pasts=pasts()) as market:
         interval_ns, history = market.bars(symbols, settings.least)
+        if market.missing:
+            log.info("bars are missing at the venue", venue=venue, interval_ns=interval_ns, missing=market.missing)
         books = market.books(symbols)
         archive = archive_of(base_url(url), tuple(symbols))
     positions = {row.symbol: row for row in selectors.positions(venue)}
@@ -96,7 +103,7 @@ def archive_of(url: str, symbols: tuple[str, ...]) -> dict[str, Prices]:
     """
     known = _ARCHIVE.get((url, symbols))
     if known is None:
-        with RiskMarket(url) as market:
+        with RiskMarket(url, pasts=pasts()) as market:
             known = market.archive(symbols, WINDOWS)
             if not market.problems:
                 _ARCHIVE[url, symbols] = known

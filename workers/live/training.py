@@ -19,6 +19,7 @@ from workers.engine.forecast.golden import make_golden
 from workers.engine.forecast.train import Progress, Trained, train
 from workers.engine.forecast.windows import Dataset, build_dataset
 from workers.live.fleet_member import FleetMember
+from workers.live.pasts import home_past
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,8 @@ def run(request: dict[str, Any], member: FleetMember, report: Report) -> dict[st
     except msgspec.ValidationError as error:
         raise Invalid(f"the training cannot be understood: {error}") from error
     report(Stage(stage="history", done=0.0, detail="asking for prices"))
-    series = gather(spec, venue_url=settings.GEKKO_VENUE_URL, data_folder=settings.GEKKO_DATA)
+    past = home_past()
+    series = gather(spec, venue_url=settings.GEKKO_VENUE_URL, data_folder=settings.GEKKO_DATA, past=past)
     began = perf_counter()
     dataset = build_dataset(_named(series), spec.model, spec.training)
     trained = train(
