@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support.execution import Desk, assert_books_agree, journalled, paper_venue, within
 from tests.support.fake_coinbase import PRODUCT, FakeCoinbase
+from tests.support.fake_coinbase_exchange import KEY as EXCHANGE_KEY
+from tests.support.fake_coinbase_exchange import PASSPHRASE, FakeExchange
+from tests.support.fake_coinbase_exchange import SECRET as EXCHANGE_SECRET
 from tests.support.fake_oanda import ACCOUNT, TOKEN, FakeOanda
 from tests.support.scripted import Script, follow_script
 from workers.engine.accounting.books import replay
@@ -148,6 +151,41 @@ async def test_coinbase_is_traded_at(make_desk: MakeDesk) -> None:
         assert [one["status"] for one in fake.orders.values()] == ["FILLED", "CANCELLED", "FILLED"]
         assert len(fake.posted) == 3
         # The venue counts finer than we do: what it rounds is taken over.
+        assert desk.books.balances() == {asset: round(total * 10**8) for asset, total in fake.totals().items()}
+    assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
+    assert_nothing_twice(desk)
+
+
+async def test_the_older_coinbase_exchange_is_traded_at(make_desk: MakeDesk) -> None:
+    async with FakeExchange().running() as fake, alive(fake.pulse()):
+        key = {"api_key": EXCHANGE_KEY, "api_secret": EXCHANGE_SECRET, "api_password": PASSPHRASE}
+        where = {"rest_url": f"http://{fake.host}", "stream_url": f"ws://{fake.host}"}
+        desk = make_desk(PRODUCT, venue="coinbaseexchange", **key, **where)
+        await ready(desk, PRODUCT)
+        assert len(Script.warmed) == 1000
+        lot = 100_000_000
+        Script.want(PRODUCT, Side.BUY, lot // 2)
+        await within(30, lambda: position(desk, PRODUCT) == Decimal("2.25"))
+        Script.want(PRODUCT, Side.BUY, lot // 2, price=9_950)
+        await within(30, lambda: [o for o in desk.books.open_orders() if o.status is OrderStatus.WORKING])
+        fake.down = True
+        await fake.disconnect()
+        await within(30, lambda: not desk.loop.connected)
+        fake.fill("order-2", "0.1", "99.50")
+        fake.down = False
+        await trading(desk, PRODUCT)
+        await within(30, lambda: position(desk, PRODUCT) == Decimal("2.35"))
+        fake.fail_after_accepting = True
+        Script.want(PRODUCT, Side.SELL, 12_345_679)
+        await within(30, lambda: position(desk, PRODUCT) == Decimal("2.22654321"))
+        caretaker = desk.loop.home.caretaker
+        assert caretaker is not None
+        passes = caretaker.passes
+        caretaker.want()
+        await within(30, lambda: caretaker.passes > passes and desk.loop.reconciled)
+        await desk.stop()
+        assert fake.refused == []
+        assert len(fake.posted) == 3
         assert desk.books.balances() == {asset: round(total * 10**8) for asset, total in fake.totals().items()}
     assert any(isinstance(event, OrderUnknown) for event in journalled(desk.loop.config.journal_dir))
     assert_nothing_twice(desk)

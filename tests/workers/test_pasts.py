@@ -68,7 +68,9 @@ async def test_a_venue_that_does_not_answer_is_named() -> None:
 
 async def test_ccxt_reads_the_candles_that_the_venue_itself_tells(tmp_path: Path) -> None:
     async with paper_venue.running(tmp_path) as paper:
-        past = CcxtPast("binanceus", {"apiKey": paper_venue.KEY, "secret": paper_venue.SECRET}, url=paper.url)
+        past = CcxtPast(
+            "binanceus", {"apiKey": paper_venue.KEY, "secret": paper_venue.SECRET}, url=paper.url, alone=False
+        )
         assert await asyncio.to_thread(past.offers, MINUTE)
         assert not await asyncio.to_thread(past.offers, 7 * MINUTE)
         async with asyncio.timeout(20):

@@ -183,12 +183,15 @@ class GenericVenue:
         *,
         clock: Callable[[], int],
         url: str | None = None,
+        alone: bool = False,
         timeout_s: float = 5.0,
         client_id_param: str = "",
         name: str = "",
         rules: VenueRules | None = None,
     ) -> None:
-        """``credentials`` as ccxt names them; ``url`` of another server; ``client_id_param`` overrides the rules'.
+        """``credentials`` as ccxt names them; ``url`` of another server, ``alone`` as in ``rewire``;
+
+        ``client_id_param`` overrides the rules'.
 
         ``name`` is what we call the venue, its ``code`` where none is given.
         """
@@ -200,6 +203,7 @@ class GenericVenue:
         self._credentials = credentials
         self._clock = clock
         self._url = url
+        self._alone = alone
         self._timeout_s = timeout_s
         self._pairs: dict[str, str] = {}
         """Our symbol to ccxt's."""
@@ -222,7 +226,7 @@ class GenericVenue:
         self._session = traced_session()
         timeout = int(self._timeout_s * 1000)
         made = exchange(self.code, {**self._credentials, "session": self._session, "timeout": timeout})
-        self._api: Any = rewire(made, self._url) if self._url else made
+        self._api: Any = rewire(made, self._url, alone=self._alone) if self._url else made
 
     async def close(self) -> None:
         """Close all connections."""

@@ -21,9 +21,18 @@ class CcxtPast:
     """One venue through ccxt's unified methods. Each call loads the venue's markets anew: it is for batches."""
 
     def __init__(
-        self, code: str, credentials: dict[str, str], *, url: str | None = None, clock: Callable[[], int] = time.time_ns
+        self,
+        code: str,
+        credentials: dict[str, str],
+        *,
+        url: str | None = None,
+        alone: bool = True,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._make: Callable[[], GenericVenue] = lambda: GenericVenue(code, credentials, clock=clock, url=url)
+        """``url`` and ``alone`` as in ``rewire``."""
+        self._make: Callable[[], GenericVenue] = lambda: GenericVenue(
+            code, credentials, clock=clock, url=url, alone=alone
+        )
         self._code = code
         self._clock = clock
 

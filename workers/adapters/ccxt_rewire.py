@@ -14,8 +14,11 @@ _URL = re.compile(r"(https?|wss?)://([^/:]+)(?::\d+)?(.*)")
 _Exchange = TypeVar("_Exchange")
 
 
-def rewire(exchange: _Exchange, url: str) -> _Exchange:
+def rewire(exchange: _Exchange, url: str, *, alone: bool = False) -> _Exchange:
     """Rewrite every address of a ``ccxt.async_support`` or ``ccxt.pro`` instance to ``url`` and return it.
+
+    A server that plays several exchanges has each below its host's name, unless ``url`` has a path. With ``alone`` it
+    is another address of this one exchange.
 
     ValueError when ``url`` is not ``http://host[:port]`` or ``https://host[:port]``, with or without a path.
     """
@@ -24,7 +27,8 @@ def rewire(exchange: _Exchange, url: str) -> _Exchange:
         raise ValueError(f"expected a server like http://127.0.0.1:18010, was {url!r}")
     urls: dict[str, Any] = exchange.urls  # type: ignore[attr-defined]  # ccxt is not typed
     hostname: str = getattr(exchange, "hostname", None) or ""
-    urls["api"] = _walk(urls["api"], target.scheme == "https", f"{target.netloc}{target.path.rstrip('/')}", hostname)
+    base = f"{target.netloc}{target.path.rstrip('/')}"
+    urls["api"] = _walk(urls["api"], target.scheme == "https", base, hostname, alone=alone)
     return exchange
 
 
@@ -34,13 +38,14 @@ def host_url(url: str, host: str) -> str:
     return base if urlsplit(base).path else f"{base}/{host}"
 
 
-def _walk(value: Any, secure: bool, base: str, hostname: str) -> Any:
+def _walk(value: Any, secure: bool, base: str, hostname: str, *, alone: bool) -> Any:
     if isinstance(value, dict):
-        return {key: _walk(inner, secure, base, hostname) for key, inner in value.items()}
+        return {key: _walk(inner, secure, base, hostname, alone=alone) for key, inner in value.items()}
     if not isinstance(value, str):
         return value
     found = _URL.match(value.replace("{hostname}", hostname))
     if found is None:
         return value
     scheme = ("ws" if found[1].startswith("ws") else "http") + ("s" if secure else "")
-    return host_url(f"{scheme}://{base}", found[2]) + found[3]
+    there = f"{scheme}://{base}"
+    return (there if alone else host_url(there, found[2])) + found[3]

@@ -223,6 +223,7 @@ def through_ccxt(code: str, access: VenueAccess, config: LoopConfig) -> Exchange
         credentials,
         clock=time.time_ns,
         url=access.url or access.rest_url or None,
+        alone=not access.url,
         timeout_s=config.order_timeout_s,
         name=access.name,
         rules=known if native else rules,
