@@ -20,6 +20,7 @@ from workers.engine.instruments import Instrument as EngineInstrument
 from workers.engine.portfolio.cash import Cash
 from workers.engine.portfolio.execution import Execution
 from workers.engine.portfolio.policy import parse_policy
+from workers.engine.portfolio.problem import PortfolioError
 from workers.engine.vocabulary import OPEN_STATUSES
 
 
@@ -43,7 +44,13 @@ def proposal_of(run: RebalanceRun, now: datetime) -> Proposal:
     """What approving ``run`` would send; IllegalTransition unless it ended with trades on the venue as it is."""
     if run.state != RebalanceState.DONE or run.finished_at is None:
         raise IllegalTransition(f"rebalance {run.pk} is {run.state}; only a done one is approved", state=run.state)
-    asked = parse_policy(run.policy).execution
+    try:
+        asked = parse_policy(run.policy).execution
+    except PortfolioError as error:
+        raise IllegalTransition(
+            f"the policy of rebalance {run.pk} cannot be used by this version: {error}; ask for a new book",
+            state="expired",
+        ) from error
     trades = plans.proposed(run.outcome, asked, instruments(run.venue_id))
     if not trades:
         raise IllegalTransition(f"rebalance {run.pk} proposes no trade", state=run.state)

@@ -11,6 +11,9 @@ WHERE state IN ('pending', 'running') AND EXISTS (
 )
 """
 
+# What waits to be checked at the end of the transaction would keep the table from getting its index before.
+_CHECK_NOW = "SET CONSTRAINTS ALL IMMEDIATE"
+
 
 class Migration(migrations.Migration):
     dependencies = [("trading", "0010_cancel_time")]
@@ -20,6 +23,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL("UPDATE trading_rebalancerun SET sent_at = requested_at", migrations.RunSQL.noop),
         migrations.AlterField(model_name="rebalancerun", name="sent_at", field=models.DateTimeField()),
         migrations.RunSQL(_FAIL_OLDER, migrations.RunSQL.noop),
+        migrations.RunSQL(_CHECK_NOW, migrations.RunSQL.noop),
         migrations.AddConstraint(
             model_name="rebalancerun",
             constraint=models.UniqueConstraint(
