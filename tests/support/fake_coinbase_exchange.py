@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from aiohttp import WSMsgType, web
 
@@ -210,6 +211,10 @@ class FakeExchange:
     async def _order(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.posted.append(body)
+        try:
+            UUID(body["client_oid"])
+        except ValueError:
+            return web.json_response({"message": "Invalid client_oid"}, status=400)
         number = f"order-{len(self.orders) + 1}"
         order = {
             "id": number,

@@ -65,6 +65,24 @@ def fills_of(orders: list[tuple[int, int, int]], bars: Any = RISING, cancel: int
     return run("test_script", flat(bars), {"orders": orders, "cancel": cancel}, **settings)
 
 
+class BothSidesParams(Params, frozen=True):
+    """Nothing to set."""
+
+
+@register("test_both_sides", BothSidesParams)
+class BothSides(Strategy[BothSidesParams]):
+    """Buys at the first close; from the second on buys and sells at once."""
+
+    def __init__(self, params: BothSidesParams) -> None:
+        super().__init__(params)
+        self.bar = -1
+
+    def on_bar(self, desk: Desk, bar: Bar) -> None:
+        self.bar += 1
+        for side in [Side.BUY] if self.bar == 0 else [Side.SELL, Side.BUY]:
+            desk.order(OrderRequest(symbol=bar.symbol, side=side, lots=1, order_type=OrderType.MARKET))
+
+
 class TestFills:
     def test_a_market_order_fills_at_the_next_open(self):
         (fill,) = fills_of([(0, 1, 0)]).fills
@@ -100,6 +118,16 @@ class TestFills:
         assert sum(fill.lots for fill in result.fills) == 2
         (order,) = result.kernel.books.orders.values()
         assert order.status is OrderStatus.EXPIRED
+
+    def test_both_sides_together_get_no_more_than_the_share(self):
+        # One lot of the quarter that has traded at each open: the first order of a bar gets it, of either side.
+        bars: Any = RISING
+        result = run("test_both_sides", flat(bars), participation=0.000004, taker_fee="0")
+        assert [(fill.side, fill.ts) for fill in result.fills] == [
+            (Side.BUY, BEGIN + MINUTE_NS),
+            (Side.SELL, BEGIN + 2 * MINUTE_NS),
+            (Side.BUY, BEGIN + 3 * MINUTE_NS),
+        ]
 
     def test_what_rests_gets_no_more_than_its_share_of_the_whole_bar(self):
         result = fills_of([(0, 1, 10_150)], [RISING[0], (101, 101, 101, 101)], participation=0.00001)

@@ -21,6 +21,7 @@ import ccxt.async_support as ccxt
 from workers.adapters.ccxt_rewire import rewire
 from workers.adapters.ccxt_session import leaving, traced_session
 from workers.adapters.fill_numbers import fill_number
+from workers.adapters.uuid_ids import from_uuid, to_uuid
 from workers.adapters.venue import (
     OnLeft,
     OrderNotFound,
@@ -297,7 +298,7 @@ class GenericVenue:
         if deadline - now < MIN_LEFT_NS or time.monotonic() < self._quiet_until:
             return [OrderNotSent(ts=now, client_id=intent.client_id, detail="too late, or the venue asked for silence")]
         leaving.set((intent.client_id, on_left))
-        guard = _guarded.set((intent.client_id, lambda: self._clock() < deadline))
+        guard = _guarded.set((self._outward(intent.client_id), lambda: self._clock() < deadline))
         try:
             answer = await self._ask("create_order", *self._order(intent))
             order_id = str(answer["id"])
@@ -313,7 +314,7 @@ class GenericVenue:
 
     def _order(self, intent: OrderIntended) -> tuple[str, str, str, str, str | None, dict[str, Any]]:
         instrument = self.instruments[intent.symbol]
-        params: dict[str, Any] = {self._param: intent.client_id}
+        params: dict[str, Any] = {self._param: self._outward(intent.client_id)}
         price = None
         if intent.order_type is not OrderType.MARKET:
             price = f"{instrument.price(intent.price):f}"
@@ -354,7 +355,7 @@ class GenericVenue:
             answer = await self._ask("fetch_order", venue_order_id, self._pairs[symbol])
         except OrderNotFound:
             return ""
-        return str(answer.get("clientOrderId") or "")
+        return self._inward(answer)
 
     @readable
     async def open_orders(self) -> list[VenueOrder]:
@@ -363,6 +364,14 @@ class GenericVenue:
         for symbol, pair in self._pairs.items():
             found += [self._found(one, symbol) for one in await self._ask("fetch_open_orders", pair)]
         return found
+
+    def _outward(self, client_id: str) -> str:
+        return to_uuid(client_id) if self._rules.client_id.uuid else client_id
+
+    def _inward(self, answer: dict[str, Any]) -> str:
+        """Client id of an order as we know it; empty where the venue tells none."""
+        told = str(answer.get("clientOrderId") or "")
+        return from_uuid(told) if self._rules.client_id.uuid else told
 
     async def _id_of(self, symbol: str, client_id: str) -> str:
         """The venue's id; looked for among the orders of the last day when its answer never reached us."""
@@ -373,7 +382,7 @@ class GenericVenue:
             listing += [method for has, method in names.items() if self._api.has.get(has) is True][:1]
             for method in listing:
                 for one in await self._ask(method, pair, since):
-                    self._ids[str(one.get("clientOrderId"))] = str(one["id"])
+                    self._ids[self._inward(one)] = str(one["id"])
         if client_id not in self._ids:
             raise OrderNotFound(f"no order of the last day at {self.name} has the client id {client_id}")
         return self._ids[client_id]
@@ -383,7 +392,7 @@ class GenericVenue:
         status, filled = STATUSES[answer["status"]], instrument.lots(answer.get("filled") or "0")
         if status is OrderStatus.WORKING and filled:
             status = OrderStatus.PARTIALLY_FILLED
-        client_id = str(answer.get("clientOrderId") or "")
+        client_id = self._inward(answer)
         self._ids[client_id] = str(answer["id"])
         return VenueOrder(
             client_id=client_id,

@@ -84,6 +84,8 @@ class ClientIdRule(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int
     ccxt_param: str
     """Name that ccxt passes on; it drops others silently. Empty where ccxt is not used or does not know the venue."""
+    uuid: bool = False
+    """The venue takes nothing but a UUID."""
 
 
 class RateRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +193,7 @@ COINBASE_EXCHANGE: Final = VenueRules(
     adapter="workers.adapters.ccxt_generic",
     features=SPOT | {F.LIMIT_MAKER, F.STOP_LIMIT, F.GTD, F.IOC, F.FOK, F.CANCEL_BY_CLIENT_ID, F.QUERY_BY_CLIENT_ID},
     sequence=Sequence.TRADE_IDS,
-    client_id=ClientIdRule(field="client_oid", max_length=36, ccxt_param="clientOrderId"),
+    client_id=ClientIdRule(field="client_oid", max_length=36, ccxt_param="clientOrderId", uuid=True),
     rate=RateRule(limit=10, window_s=1.0, retry_after_s=1.0),
     dust_atoms=100,
     heartbeat_s=1.0,
