@@ -21,7 +21,7 @@ const LABELS = {
 export const isCount = (limit) => ["max_open_orders", "max_orders_per_day"].includes(limit);
 
 const fullest = (uses) => Math.max(...uses.map((use) => use.fraction ?? 0));
-/** `desk:pair` as a name with its kind before it. */
+/** `desk:pair` as a name with its kind before it; the firm and the account have no name but their kind. */
 const kindOf = (scope) => scope.split(":")[0];
 const nameOf = (scope) => scope.split(/:(.*)/)[1] || "";
 
@@ -47,7 +47,7 @@ function grouped(uses) {
 }
 
 function scopeBox(scope, uses) {
-  const title = el("p", { class: "scope-name" }, el("span", { class: "hint" }, kindOf(scope)), " ", el("strong", {}, nameOf(scope)));
+  const title = el("p", { class: "scope-name" }, nameOf(scope) ? el("span", { class: "hint" }, `${kindOf(scope)} `) : null, el("strong", {}, nameOf(scope) || kindOf(scope)));
   return el("div", {}, title, uses.map(useBar));
 }
 
