@@ -161,7 +161,7 @@ class DjangoDashServer(BaseDashServer[RouteTable]):
                 return HttpResponse(status=204)
             except (DependencyException, InvalidResourceError):
                 return HttpResponseNotFound()
-            except (DashException, AttributeError, LookupError, TypeError, ValueError) as error:
+            except (DashException, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
                 return _not_understood(route, error)
         return made if isinstance(made, HttpResponseBase) else HttpResponse(made)
 

@@ -45,9 +45,9 @@ def test_the_engine_takes_what_is_published_here() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("max_order_notional", 10.5, "expected a decimal string, was 10.5"),
-        ("max_order_notional", "NaN", "expected a finite number"),
-        ("max_order_notional", "abc", "expected a decimal number"),
+        ("max_order_notional", 10.5, "expected a decimal as text"),
+        ("max_order_notional", "NaN", "expected a decimal as text"),
+        ("max_order_notional", "abc", "expected a decimal as text"),
         ("max_daily_loss", "0", "more than 0"),
         ("max_drawdown", "-5", "more than 0"),
         ("max_drawdown", "0.000000001", "at most 8 decimals"),

@@ -12,7 +12,7 @@ With these, ``ticks * atoms * value_factor`` is a notional in money units with n
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cached_property
 from typing import Final
 
@@ -26,6 +26,8 @@ MONEY_PER_ATOM: Final = 10 ** (MONEY_DECIMALS - ATOM_DECIMALS)
 
 
 VENUE_MARK: Final = "@"
+_WIDE: Final = Context(prec=120)
+"""Room for quotients of amounts that nobody has bounded yet: none is rounded onto the grid unseen."""
 """Between a name and its venue in the engine's keys; the home venue's names stand alone."""
 
 
@@ -129,11 +131,11 @@ class Instrument(msgspec.Struct, frozen=True, dict=True, kw_only=True):
 
     def ticks(self, price: Decimal | str) -> int:
         """Price as ticks; GridError when it is off the grid."""
-        return exact_int(Decimal(price) / self.tick, f"ticks in price {price} ({self.symbol})")
+        return exact_int(_WIDE.divide(Decimal(price), self.tick), f"ticks in price {price} ({self.symbol})")
 
     def lots(self, quantity: Decimal | str) -> int:
         """Quantity as lots; GridError when it is off the grid."""
-        return exact_int(Decimal(quantity) / self.lot, f"lots in quantity {quantity} ({self.symbol})")
+        return exact_int(_WIDE.divide(Decimal(quantity), self.lot), f"lots in quantity {quantity} ({self.symbol})")
 
     def price(self, ticks: int) -> Decimal:
         """Ticks as a price in the quote asset."""

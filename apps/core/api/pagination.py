@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.db import DataError
+from rest_framework.exceptions import ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 
@@ -18,6 +21,16 @@ class Cursor(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 500
     ordering = "-id"
+
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> list[Any] | None:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError, DataError) as error:
+            if request.query_params.get(self.cursor_query_param) is None:
+                raise
+            raise ParseError(
+                "expected a cursor of this list, as its answers have them under next and previous"
+            ) from error
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:  # noqa: ARG002 - the base class names them
         wanted = getattr(view, "cursor_ordering", None) or self.ordering

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -73,6 +74,9 @@ def _foreign(error: Exception, http: HttpRequest) -> tuple[dict[str, Any], dict[
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied(str(error) or None)
+    elif isinstance(error, (DataError, ValueError)) and "NUL" in str(error):
+        # The database's driver refuses it wherever it comes from: a path, a filter, a cursor.
+        error = exceptions.ParseError("expected text without NUL characters in the address")
     if not isinstance(error, exceptions.APIException):
         log.error("request failed", path=http.path, exc_info=error)
         detail = "Something failed on our side; the request id finds it in the logs."

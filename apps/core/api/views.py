@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.generics import GenericAPIView
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -21,6 +20,7 @@ from rest_framework.viewsets import GenericViewSet
 from apps.core.api import problems
 from apps.core.api.context import context_of
 from apps.core.api.pagination import Cursor
+from apps.core.api.parsers import JsonBody
 from apps.core.api.schema import GekkoSchema
 from apps.core.api.throttles import AddressThrottle, CallerThrottle
 from apps.core.api.versions import with_etag
@@ -46,7 +46,7 @@ class ApiBase:
 
     request: Any
     renderer_classes: Any = (JSONRenderer,)
-    parser_classes: Any = (JSONParser,)
+    parser_classes: Any = (JsonBody,)
     permission_classes: Any = (IsAuthenticated,)
     throttle_classes: Any = (AddressThrottle, CallerThrottle)
     pagination_class: Any = Cursor

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
-from apps.core.money import plain
+from apps.core.errors import Invalid
+from apps.core.money import parse_decimal, plain
 
 DECIMALS: Final = 8
 """What the engine's smallest unit of an asset can express."""
@@ -17,15 +18,10 @@ Check = Callable[[Any], Any]
 
 def decimal(value: Any) -> Decimal:
     """A finite decimal."""
-    if isinstance(value, bool | float) or not isinstance(value, str | int):
-        raise ValueError(f"expected a decimal string, was {value!r}")  # noqa: TRY004 - one kind of error per field
     try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError(f"expected a decimal number, was {value!r}") from None
-    if not number.is_finite():
-        raise ValueError(f"expected a finite number, was {value}")
-    return number
+        return parse_decimal(value, "amount")
+    except Invalid as error:
+        raise ValueError(error.detail) from None
 
 
 def amount(value: Any) -> str:

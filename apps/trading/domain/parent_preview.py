@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
-from apps.core.money import plain
+from apps.core.money import WIDE, estimate, plain
 from workers.engine.execution.parent import ParentRequest
 from workers.engine.instruments import Instrument
-
-_CENT: Final = Decimal("0.00000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +35,12 @@ class ParentPreview:
 
     @property
     def value(self) -> Decimal | None:
-        return None if self.mark is None else (self.quantity * self.mark).quantize(_CENT)
+        return None if self.mark is None else estimate(WIDE.multiply(self.quantity, self.mark))
 
     @property
     def fee(self) -> Decimal | None:
         """At the taker's rate."""
-        return None if self.value is None else (self.value * self.instrument.taker_fee).quantize(_CENT)
+        return None if self.value is None else estimate(WIDE.multiply(self.value, self.instrument.taker_fee))
 
 
 def digest(request: ParentRequest, instrument: Instrument) -> str:

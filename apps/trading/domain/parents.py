@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.errors import Invalid
+from apps.core.money import parse_decimal, plain, shown
 from apps.trading.domain import routes
 from apps.trading.domain.states import ZERO, FillState, OrderState, at, short
 from workers.engine import events as ev
@@ -25,6 +26,8 @@ REQUESTED: Final = "REQUESTED"
 """A person's parent that the loop has not taken on yet."""
 LIVE: Final = (REQUESTED, ParentStatus.ACTIVE.value, ParentStatus.CANCELLING.value)
 LONGEST_S: Final = 7 * 86_400
+MOST_ORDERS: Final = 10_000
+"""A parent order is no larger than so many of the largest orders that the venue takes."""
 QUANTITIES: Final = {
     "display_quantity": "display_lots",
     "min_child_quantity": "min_child_lots",
@@ -226,13 +229,15 @@ def _params(name: str, given: Mapping[str, Any], instrument: Instrument) -> dict
 
 def _lots(instrument: Instrument, value: Any, name: str) -> int:
     try:
-        lots = instrument.lots(Decimal(str(value)))
-    except (GridError, ArithmeticError) as error:
-        raise Invalid(
-            f"expected a quantity in steps of {instrument.lot} {instrument.base}, was {value!r}", field=name
-        ) from error
+        lots = instrument.lots(parse_decimal(value, name))
+    except GridError as error:
+        steps = f"{plain(instrument.lot)} {instrument.base}"
+        raise Invalid(f"expected a quantity in steps of {steps}, was {shown(value)}", field=name) from error
     if lots <= 0:
-        raise Invalid(f"expected a quantity above 0, was {value!r}", field=name)
+        raise Invalid(f"expected a quantity above 0, was {shown(value)}", field=name)
+    if lots > (most := MOST_ORDERS * instrument.max_lots):
+        words = f"{plain(instrument.quantity(most))} {instrument.base}, {MOST_ORDERS:,} times the venue's largest order"
+        raise Invalid(f"expected at most {words}, was {shown(value)}", field=name)
     return lots
 
 
@@ -240,11 +245,10 @@ def _ticks(instrument: Instrument, value: Any) -> int:
     if value is None:
         return 0
     try:
-        ticks = instrument.ticks(Decimal(str(value)))
-    except (GridError, ArithmeticError) as error:
-        raise Invalid(
-            f"expected a price in steps of {instrument.tick} {instrument.quote}, was {value!r}", field="limit_price"
-        ) from error
+        ticks = instrument.ticks(parse_decimal(value, "limit_price"))
+    except GridError as error:
+        steps = f"{plain(instrument.tick)} {instrument.quote}"
+        raise Invalid(f"expected a price in steps of {steps}, was {shown(value)}", field="limit_price") from error
     if ticks <= 0:
-        raise Invalid(f"expected a price above 0, was {value!r}", field="limit_price")
+        raise Invalid(f"expected a price above 0, was {shown(value)}", field="limit_price")
     return ticks
