@@ -28,9 +28,7 @@ class Cursor(CursorPagination):
         except (ValueError, ValidationError, DataError) as error:
             if request.query_params.get(self.cursor_query_param) is None:
                 raise
-            raise ParseError(
-                "expected a cursor of this list, as its answers have them under next and previous"
-            ) from error
+            raise ParseError("expected a cursor of this list, as under next in its answers") from error
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:  # noqa: ARG002 - the base class names them
         wanted = getattr(view, "cursor_ordering", None) or self.ordering
