@@ -16,6 +16,7 @@ from controlplane.commands.data import data
 from controlplane.commands.portfolio import portfolio
 from controlplane.commands.risk import risk
 from controlplane.commands.routes import routes
+from controlplane.commands.show import show
 from controlplane.commands.strategies import strategies
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings.dev")
@@ -162,6 +163,7 @@ main.add_command(data)
 main.add_command(portfolio)
 main.add_command(risk)
 main.add_command(routes)
+main.add_command(show)
 main.add_command(strategies)
 
 
