@@ -1,4 +1,4 @@
-"""Whole lots, bands, cash and sizing: cash never goes negative, the exact answer is the best, rules are obeyed."""
+"""Whole lots, bands, and cash: cash never goes negative, the exact answer is the best, rules are obeyed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from workers.engine.portfolio.cash import Cash, Rate, Rates, affordable_lots
 from workers.engine.portfolio.lots import Lot, exact, greedy
 from workers.engine.portfolio.problem import PortfolioError
 from workers.engine.portfolio.rebalance import Bands, due, trades, within_bands
-from workers.engine.portfolio.sizing import sized
 
 UNIT = 10**12
 
@@ -185,27 +184,6 @@ def test_affordable_lots_are_affordable_and_one_more_is_not(power: int, price: i
     count = affordable_lots(power, lot_price=price, fee_rate=rate)
     cost = Fraction(price * (10**8 + rate), 10**8)
     assert count * cost <= power < (count + 1) * cost
-
-
-@given(st.floats(-0.5, 0.5), st.floats(0, 1), st.floats(0, 1), st.booleans())
-def test_a_size_is_the_least_of_three_rules(mu: float, sigma: float, confidence: float, short: bool) -> None:
-    found = sized(
-        mu,
-        sigma,
-        confidence,
-        target_volatility=0.1,
-        kelly_fraction=0.5,
-        min_confidence=0.5,
-        limit=0.4,
-        short=short,
-    )
-    assert abs(found.weight) <= 0.4
-    if confidence < 0.5 or (mu < 0 and not short):
-        assert found.weight == 0.0
-    if found.weight:
-        assert (found.weight > 0) == (mu > 0)
-        assert abs(found.weight) * sigma <= 0.1 + 1e-12
-        assert found.rule in ("kelly", "volatility", "limit")
 
 
 def test_spending_everything_leaves_nought_and_nothing_to_spend_changes_nothing() -> None:

@@ -211,10 +211,21 @@ class TestResult:
     def test_a_gate_that_denies_is_told(self):
         from workers.backtest.config import wide_limits
 
-        limits = {**wide_limits(), "max_order_notional": "1"}
+        limits = {**wide_limits(), "restricted": ["SYNUSD"]}
         result = run("ema_cross", walk(), limits=limits)
         assert result.summary["orders"] == 0
-        assert result.summary["denied"] == {"NOTIONAL_ABOVE_LIMIT": result.summary["denied"]["NOTIONAL_ABOVE_LIMIT"]}
+        assert result.summary["denied"] == {"INSTRUMENT_RESTRICTED": result.summary["denied"]["INSTRUMENT_RESTRICTED"]}
+
+    def test_what_is_larger_than_the_largest_order_goes_in_parts(self):
+        from workers.backtest.config import wide_limits
+
+        slow, limits = {"fast": 50, "slow": 120}, {**wide_limits(), "max_order_notional": "9000"}
+        free, cut = run("ema_cross", walk(), slow), run("ema_cross", walk(), slow, limits=limits)
+        assert cut.summary["denied"] == {}
+        assert cut.summary["orders"] > free.summary["orders"]
+        assert max(abs(held) for held in cut.positions["SYNUSD"]) == pytest.approx(
+            max(abs(held) for held in free.positions["SYNUSD"]), rel=0.02
+        )
 
     def test_two_instruments_share_one_account(self):
         together = run("ema_cross", [walk(800, 1, "AAAUSD"), walk(800, 2, "BBBUSD")], {"fraction": 0.1})

@@ -28,6 +28,7 @@ from workers.engine.execution.routing.record import RouteRecord
 from workers.engine.instruments import Instrument
 from workers.engine.market.venues import Feature
 from workers.engine.market_state import MarketState
+from workers.engine.portfolio.plan import Room, largest_order, largest_position
 from workers.engine.ports import Cancel, Clock, Depth, Effect, Journal, Send
 from workers.engine.risk.gate import OrderRequest, RiskState, Verdict, check
 from workers.engine.risk.limits import Limits
@@ -95,6 +96,18 @@ class Desk:
         venue = self.books.lines[symbol].venue
         return self.books.cash_at[venue] - self.books.reserved_at[venue]
 
+    def room(self, symbol: str, *, price: int, parts: int = 1) -> Room | None:
+        """What cash and limits let ``symbol`` come to at ``price``; None while no limits are in force.
+
+        Of the limit on gross exposure it has one of ``parts`` equal parts at most.
+        """
+        line, limits = self.books.lines[symbol], self.risk.limits
+        if limits is None:
+            return None
+        free, gross, high = self.free_cash_for(symbol), self.valuation.gross, max(price, line.mark)
+        most = largest_position(line, limits, price=high, free=free, gross=gross, parts=parts)
+        return Room(most, largest_order(line, limits, price=price))
+
     @property
     def traded(self) -> tuple[str, ...]:
         """Symbols that the run trades, in the order of the books."""
@@ -140,6 +153,8 @@ class Desk:
         if self.run is None:
             return None
         side = int(request.side)
+        if market is not None:
+            market.move = None
         if market is not None and market.denied == side and self.now < market.quiet_until:
             self.suppressed += 1
             return None

@@ -53,6 +53,8 @@ from workers.engine.execution.routing.dark import follow
 from workers.engine.forecast_batch import closes_at
 from workers.engine.kernel_gate import KernelGate
 from workers.engine.kernel_life import RunError
+from workers.engine.market_state import MarketState
+from workers.engine.portfolio.move import carry_on
 from workers.engine.portfolio.sizing import signal_of
 from workers.engine.ports import Effects, RequestForecast
 from workers.engine.risk.limits import LimitsError, parse_limits
@@ -226,14 +228,20 @@ class Kernel(KernelGate):
                 self._follow_bar(bar)
             active = self._by_symbol.get(bar.symbol)
             if active is not None:
-                if active.hears_bar:
-                    self._ask(active).on_bar(desk, bar)
-                if active.lookback:
-                    active.batch.closed(bar.ts_event, now)
-                    self._ask_forecasts(active, now)
+                self._tell_bar(active, market, bar, now)
         if self.books.working:
             desk.parents.on_bar(bar)
         return self._effects() if desk.out else ()
+
+    def _tell_bar(self, active: ActiveRun, market: MarketState, bar: Bar, now: int) -> None:
+        if active.hears_bar:
+            self._ask(active).on_bar(self._desk, bar)
+        if market.move is not None:
+            self._ask(active)
+            carry_on(self._desk, market)
+        if active.lookback:
+            active.batch.closed(bar.ts_event, now)
+            self._ask_forecasts(active, now)
 
     def warm_bar(self, bar: Bar) -> None:
         """A bar from before the run: fills histories and indicators, orders nothing."""

@@ -363,7 +363,7 @@ class KernelLife:
                 market = self._desk.markets[symbol]
                 market.closes.clear()
                 market.bar_end = 0
-                market.forecast = market.run = None
+                market.forecast = market.run = market.move = None
         last = next(reversed(self._runs.values()), None)
         self._desk.run = last.run if last is not None else None
         if last is None:

@@ -9,6 +9,7 @@ from workers.engine.accounting.line import Line
 from workers.engine.accounting.records import Run
 from workers.engine.events import Forecast, TopOfBook
 from workers.engine.execution.conditional_types import Conditional
+from workers.engine.portfolio.plan import Move
 from workers.engine.vocabulary import FeedState
 
 HISTORY_BARS: Final = 4096
@@ -36,6 +37,7 @@ class MarketState:
         "has_top",
         "held",
         "line",
+        "move",
         "quiet_until",
         "reference",
         "reference_ts",
@@ -66,6 +68,8 @@ class MarketState:
         self.forecast: Forecast | None = None
         self.forecasts_from = 0
         """A forecast that has seen no bar from after this moment is of another market."""
+        self.move: Move | None = None
+        """What is left of a trade that is larger than one order may be."""
         self.denied = 0
         """Sign of the side that was denied last, 0 for none."""
         self.quiet_until = 0
@@ -90,5 +94,5 @@ class MarketState:
         self.feed = FeedState.STALE
         self.reference_ts = 0
         self.bid = self.ask = self.bid_lots = self.ask_lots = 0
-        self.forecast = None
+        self.forecast = self.move = None
         self.forecasts_from = now

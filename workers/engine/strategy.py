@@ -15,9 +15,8 @@ import msgspec
 from workers.engine.events import Bar, Forecast, OrderFilled, TopOfBook, Trade
 from workers.engine.execution.orders import Order
 from workers.engine.market_state import HISTORY_BARS
+from workers.engine.portfolio.move import move_to
 from workers.engine.portfolio.sizing import lots_for_weight
-from workers.engine.risk.gate import OrderRequest
-from workers.engine.vocabulary import OrderType, Side
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -137,18 +136,12 @@ def overrides_of(strategy: type[Strategy[Any]], hook: str) -> bool:
 
 
 def aim(desk: Desk, symbol: str, fraction: float, **why: Any) -> str | None:
-    """Order at market what brings the position to ``fraction`` of equity at the newest price.
+    """Order at market what brings the position to ``fraction`` of the run's equity at the newest price.
 
-    Returns the client id, or None when nothing is to be traded, or the gate denied it. ``why`` is kept with the order.
+    As near as cash and limits let it come, and in parts where it is more than one order may be; see ``move_to``, whose
+    answer it gives. ``why`` is kept with the order.
     """
-    market, held = desk.market(symbol), desk.position(symbol)
-    if not market.reference:
-        return None
-    wanted = lots_for_weight(fraction, equity=desk.equity, price=market.reference, lot_value=market.line.lot_value)
-    if wanted == held:
-        return None
-    side = Side.BUY if wanted > held else Side.SELL
-    lots = abs(wanted - held)
-    return desk.order(
-        OrderRequest(symbol=symbol, side=side, lots=lots, order_type=OrderType.MARKET, decision={"why": "aim", **why})
-    )
+    market = desk.market(symbol)
+    value = market.line.lot_value
+    wanted = lots_for_weight(fraction, equity=desk.equity, price=market.reference, lot_value=value)
+    return move_to(desk, symbol, wanted, **{"why": "aim", **why})

@@ -18,6 +18,11 @@ MARKET_ORDER_MARGIN_BPS: Final = 500
 """A market buy is taken to cost up to this much more than its reference."""
 
 
+def worst_price(reference: int) -> int:
+    """Ticks that a market buy is taken to cost at worst."""
+    return reference + reference * MARKET_ORDER_MARGIN_BPS // 10_000 + 1
+
+
 class Watcher(Protocol):
     """Somebody whose sums follow a line's mark."""
 
@@ -134,7 +139,7 @@ class Line:
     def worst_cost(self, order_type: OrderType, price: int, reference: int, lots: int) -> int:
         """Money units that a buy may take at worst: its limit, or the reference with a margin, and the higher fee."""
         if order_type is OrderType.MARKET:
-            price = reference + reference * MARKET_ORDER_MARGIN_BPS // 10_000 + 1
+            price = worst_price(reference)
         notional = price * lots * self.lot_value
         return notional + (notional * self.fee_rate + FEE_SCALE - 1) // FEE_SCALE
 

@@ -6,10 +6,9 @@ Statistics are floats here; the result is rounded down to whole lots before it b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from statistics import NormalDist, fmean, variance
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from workers.engine.events import Forecast
@@ -81,56 +80,3 @@ def lots_for_weight(weight: float, *, equity: int, price: int, lot_value: int) -
         return 0
     numerator, denominator = weight.as_integer_ratio()
     return equity * numerator // (denominator * price * lot_value)
-
-
-def kelly_ratio(returns: Sequence[float], riskless: float = 0.0, *, fraction: float = 0.5) -> float:
-    """``fraction`` of the Kelly leverage of a return series: mean / variance of the excess returns per period.
-
-    With the sample variance, as PerformanceAnalytics' KellyRatio, whose default is half. Raises ValueError for fewer
-    than two returns, one that is not finite, or a series that does not vary.
-    """
-    if len(returns) < 2 or not all(math.isfinite(value) for value in returns):
-        raise ValueError(f"expected two or more finite returns, was {len(returns)}")
-    excess = [value - riskless for value in returns]
-    spread = variance(excess)
-    if spread <= 0.0:
-        raise ValueError("expected returns that vary, the variance is 0")
-    return fraction * fmean(excess) / spread
-
-
-class Sized(NamedTuple):
-    """A weight and which of the three rules set it: ``volatility``, ``kelly``, ``limit``, or ``none`` for nought."""
-
-    weight: float
-    rule: str
-
-
-def sized(
-    mu: float,
-    sigma: float,
-    confidence: float,
-    *,
-    target_volatility: float,
-    kelly_fraction: float,
-    min_confidence: float,
-    limit: float,
-    short: bool = False,
-) -> Sized:
-    """Signed weight of equity: the least of Kelly on the shrunk mean, the volatility target and ``limit``.
-
-    ``mu``, ``sigma`` and ``target_volatility`` belong to one period. Short only where ``short``. Nought below
-    ``min_confidence``, or without a spread to size by.
-    """
-    if not (math.isfinite(mu) and math.isfinite(sigma)):
-        raise ValueError(f"expected a finite mean and deviation, was {mu} and {sigma}")
-    believed = mu * shrink(confidence, min_confidence)
-    if sigma < LEAST_SIGMA or believed == 0.0 or (believed < 0.0 and not short):
-        return Sized(0.0, "none")
-    choices = {
-        "kelly": kelly_fraction * abs(believed) / sigma**2,
-        "volatility": target_volatility / sigma,
-        "limit": limit,
-    }
-    rule = min(choices, key=lambda name: choices[name])
-    weight = max(choices[rule], 0.0)
-    return Sized(math.copysign(weight, believed), rule) if weight else Sized(0.0, "none")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from workers.engine.accounting.books import Books
-from workers.engine.accounting.line import MARKET_ORDER_MARGIN_BPS
+from workers.engine.accounting.line import worst_price
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.events import ConditionalAccepted, Forecast, OrderIntended
 from workers.engine.market_state import MarketState
@@ -266,7 +266,7 @@ def _check_price(order: OrderRequest, market: MarketState, found: list[Reason]) 
     if order.order_type is OrderType.MARKET:
         price = least = reference
         if order.side is Side.BUY:
-            price += reference * MARKET_ORDER_MARGIN_BPS // 10_000 + 1
+            price = worst_price(reference)
     else:
         least = price
         if price == 0:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from workers.engine.desk import Desk
 from workers.engine.events import Bar
+from workers.engine.portfolio.move import move_to
 from workers.engine.portfolio.sizing import lots_for_weight
-from workers.engine.risk.gate import OrderRequest
 from workers.engine.strategy import Fraction, Params, PositiveInt, Strategy, register
-from workers.engine.vocabulary import OrderType, Side
 
 
 class EmaCrossParams(Params, frozen=True):
@@ -39,15 +38,11 @@ class EmaCross(Strategy[EmaCrossParams]):
         if (fast > slow) is held or count < self.params.slow or line.open:
             return
         if held:
-            self._trade(desk, bar, Side.SELL, desk.position(bar.symbol))
+            move_to(desk, bar.symbol, 0)
         elif fast > slow:
             fraction = self.params.fraction
             lots = lots_for_weight(fraction, equity=desk.equity, price=bar.close, lot_value=line.lot_value)
-            self._trade(desk, bar, Side.BUY, lots)
-
-    def _trade(self, desk: Desk, bar: Bar, side: Side, lots: int) -> None:
-        if lots > 0:
-            desk.order(OrderRequest(symbol=bar.symbol, side=side, lots=lots, order_type=OrderType.MARKET))
+            move_to(desk, bar.symbol, lots)
 
     def _update(self, bar: Bar) -> list[float]:
         close = float(bar.close)

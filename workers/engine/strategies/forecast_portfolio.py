@@ -16,7 +16,7 @@ from workers.engine.desk import Desk
 from workers.engine.events import Forecast, TopOfBook
 from workers.engine.execution.plan import Placement, rest, take
 from workers.engine.market_state import MarketState
-from workers.engine.portfolio.plan import largest_order, largest_position, trade_to_target
+from workers.engine.portfolio.plan import trade_to_target
 from workers.engine.portfolio.sizing import Signal, lots_for_weight, signal_of, target_weight
 from workers.engine.risk.gate import OrderRequest
 from workers.engine.risk.limits import Limits
@@ -83,7 +83,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
         if desk.now < self._next_order.get(market.symbol, 0):
             return
         if self._closing(desk, market):
-            self._go_to(desk, market, desk.limits, 0, forecast=None, decision={"why": "session closes"})
+            self._go_to(desk, market, 0, forecast=None, decision={"why": "session closes"})
             return
         forecast = desk.fresh_forecast(market.symbol)
         if forecast is not None:
@@ -110,38 +110,32 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             "weight": weight,
             "target_lots": target,
         }
-        self._go_to(desk, market, limits, target, forecast=forecast, decision=decision)
+        self._go_to(desk, market, target, forecast=forecast, decision=decision)
 
     def _target(self, desk: Desk, market: MarketState, limits: Limits, signal: Signal) -> tuple[int, float]:
-        line, share, price = market.line, max(len(desk.traded), 1), market.ask + self.params.offset_ticks
+        line, parts, price = market.line, max(len(desk.traded), 1), market.ask + self.params.offset_ticks
         weight = target_weight(
             signal,
             target_volatility=self.params.target_volatility,
             kelly_fraction=self.params.kelly_fraction,
             min_confidence=self.params.min_confidence,
-            cap=min(float(limits.target_gross_fraction) / share, self.params.max_weight),
+            cap=min(float(limits.target_gross_fraction) / parts, self.params.max_weight),
         )
         lots = lots_for_weight(weight, equity=desk.equity, price=price, lot_value=line.lot_value)
-        most = largest_position(line, limits, price=price, free=desk.free_cash_for(line.symbol), share=share)
-        return min(lots, most), weight
+        room = desk.room(line.symbol, price=price, parts=parts)
+        return min(lots, room.position) if room is not None else 0, weight
 
     def _go_to(
-        self,
-        desk: Desk,
-        market: MarketState,
-        limits: Limits,
-        target: int,
-        *,
-        forecast: Forecast | None,
-        decision: dict[str, Any],
+        self, desk: Desk, market: MarketState, target: int, *, forecast: Forecast | None, decision: dict[str, Any]
     ) -> None:
+        room = desk.room(market.symbol, price=market.ask + self.params.offset_ticks)
         lots = trade_to_target(
             desk.position(market.symbol),
             target,
             price=market.bid,
             instrument=market.line.instrument,
             band=self.params.band,
-            max_lots=largest_order(market.line, limits, price=market.ask + self.params.offset_ticks),
+            max_lots=room.order if room is not None else 0,
         )
         if lots == 0:
             return

@@ -46,6 +46,9 @@ class MarketMaking(Strategy[MarketMakingParams]):
         centre = middle * (1 - params.skew_bps / 1e4 * held / max(most, 1))
         away = middle * params.half_spread_bps / 1e4
         bid, ask = min(int(centre - away), top.bid), max(int(centre + away) + 1, top.ask)
+        room = desk.room(top.symbol, price=top.ask)
+        if room is not None:
+            most, size = min(most, room.position), min(size, room.order)
         self._quote(desk, top.symbol, Side.BUY, bid, min(size, most - held))
         self._quote(desk, top.symbol, Side.SELL, ask, min(size, held))
 
