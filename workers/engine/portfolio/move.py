@@ -57,7 +57,7 @@ def _within(desk: Desk, market: MarketState, lots: int) -> tuple[int, int]:
     # What is being sold already cannot be sold again.
     target = max(min(lots, room.position), min(market.line.open_sell, held))
     return target, trade_to_target(
-        held, target, price=reference, instrument=market.line.instrument, band=0.0, max_lots=10**9
+        held, target, price=reference, instrument=market.line.instrument, band=0.0, max_lots=room.order
     )
 
 
