@@ -266,7 +266,9 @@ class FakeExchange:
         return web.json_response(found)
 
     async def _one(self, request: web.Request) -> web.Response:
-        order = self.orders.get(request.match_info["number"])
+        number = request.match_info["number"]
+        asked = ("client_oid", number.removeprefix("client:")) if number.startswith("client:") else ("id", number)
+        order = next((one for one in self.orders.values() if one[asked[0]] == asked[1]), None)
         return web.json_response(order or {"message": "NotFound"}, status=200 if order else 404)
 
     async def _cancel(self, request: web.Request) -> web.Response:

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tests.support import paper_venue
 from tests.support.intents import intent, soon
-from workers.adapters.ccxt_generic import ClientIdDropped, GenericVenue, _guarded, exchange
+from workers.adapters.ccxt_exchange import ClientIdDropped, exchange, guarded
+from workers.adapters.ccxt_generic import GenericVenue
 from workers.adapters.ccxt_rewire import rewire
 from workers.adapters.venue import OrderNotFound, Outcome, Venue, VenueBusy, VenueRejected, VenueUnknown
 from workers.engine.events import OrderAccepted, OrderNotSent, OrderRejected, OrderUnknown
@@ -126,12 +127,12 @@ async def test_ccxts_coinbase_drops_the_unified_name_and_passes_ours_on(param: s
     precision = {"amount": "0.00000001", "price": "0.01"}
     market = {"id": "BTC-USD", "symbol": "BTC/USD", "base": "BTC", "quote": "USD", "spot": True, "type": "spot"}
     made.set_markets([made.safe_market_structure({**market, "precision": precision})])
-    token = _guarded.set(("mine-1", lambda: True))
+    token = guarded.set(("mine-1", lambda: True))
     try:
         with pytest.raises(error):
             await made.create_order("BTC/USD", "limit", "buy", "0.5", "100.00", {param: "mine-1"})
     finally:
-        _guarded.reset(token)
+        guarded.reset(token)
         await made.close()
 
 

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from tests.support.kernels import BTC, ETH
-from workers.adapters.venue import OrderNotFound, VenueOrder, VenueTrade, VenueUnreachable
+from workers.adapters.venue import OrderNotFound, OrderUnsure, VenueOrder, VenueTrade, VenueUnreachable
 from workers.engine.accounting.books import Books
 from workers.engine.events import (
     BalanceAdopted,
     JournalEvent,
     OrderAccepted,
     OrderIntended,
+    OrderNotSent,
     OrderSent,
     OrderUnknown,
     ReconciliationDone,
@@ -183,6 +184,29 @@ async def test_at_first_contact_the_venues_balances_become_ours_and_old_trades_s
 async def test_equal_books_agree() -> None:
     done = await Scene().run()
     assert (done.ok, done.breaks) == (True, ())
+
+
+@pytest.mark.parametrize("unsure", [True, False])
+async def test_what_the_venue_cannot_tell_is_a_break_and_no_rejection(unsure: bool) -> None:
+    """Neither an answer that may hide the order, nor one about a time after it was made, shows that it is absent."""
+    scene = Scene()
+    scene.intend()
+    scene.report(OrderUnknown(ts=scene.now, client_id=OURS, detail="timeout"))
+
+    async def query(_symbol: str, client_id: str) -> VenueOrder:
+        raise OrderUnsure("pages") if unsure else OrderNotFound(client_id, scene.books.orders[OURS].created + 1)
+
+    scene.venue.query = query  # type: ignore[method-assign,assignment]
+    scene.now += 60 * SECOND_NS
+    done = await scene.run()
+    assert not done.ok
+    (told,) = done.breaks
+    assert "cannot tell what became of it" in told
+    assert "look for it at the venue" in told
+    assert scene.books.orders[OURS].status is OrderStatus.UNKNOWN
+    with pytest.raises(OrderUnsure):
+        await scene.reconciler.settle(scene.books.orders[OURS])
+    assert not any(isinstance(event, OrderNotSent) for event in scene.events)
 
 
 async def test_fills_that_nobody_reported_are_adopted_once() -> None:

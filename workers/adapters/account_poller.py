@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from workers.adapters.binance.reports import fill_of
-from workers.adapters.venue import OrderNotFound, Venue, VenueBusy, VenueError, VenueOrder
+from workers.adapters.venue import OrderNotFound, OrderUnsure, Venue, VenueBusy, VenueError, VenueOrder
 from workers.engine.events import JournalEvent, OrderEnded
 from workers.engine.market.dedup import SeenTrades
 from workers.engine.market.reconnect import Backoff
@@ -119,8 +119,8 @@ class AccountPoller:
         """The order when it is over without having been filled whole; None while it works or is not known."""
         try:
             found = await self._venue.query(symbol, client_id)
-        except OrderNotFound:
-            # Perhaps not there yet: what became of it is the reconciler's business.
+        except (OrderNotFound, OrderUnsure):
+            # Perhaps not there yet, or not to be told: what became of it is the reconciler's business.
             return None
         self._orders[found.venue_order_id] = client_id
         return found if found.status in ENDED else None

@@ -1,30 +1,35 @@
 """Any venue that ccxt knows, through its unified methods: exact strings instead of floats, and our client id guarded.
 
-ccxt is told to give numbers as texts (``number = str``), so that nothing passes through a float. Its unified parameter
-for a client id is dropped silently by some venues' code; so the request itself is looked at before it leaves, and one
-that does not carry our id is refused and never sent: a repetition could not be recognised as one.
+ccxt's unified parameter for a client id is dropped silently by some venues' code; so the request itself is looked at
+before it leaves, and one that does not carry our id is refused and never sent: a repetition could not be recognised as
+one (``ccxt_exchange``). An error of ccxt that says no more than that something failed is **unknown**.
 
-An error of ccxt that says no more than that something failed is **unknown**.
+An order whose answer was lost is asked for by our id where ccxt can do that, else looked for among all orders and
+trades since it was sent (``ccxt_listings``). It counts as not found only when it would have been seen.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-import aiohttp
 import ccxt.async_support as ccxt
 
-from workers.adapters.ccxt_rewire import rewire
+from workers.adapters.ccxt_exchange import exchange, guarded, meaning
+from workers.adapters.ccxt_listings import Listings
+from workers.adapters.ccxt_my_trades import QUARTER, SeenMyTrades
+from workers.adapters.ccxt_pages import Incomplete, Row
+from workers.adapters.ccxt_rewire import host_url, rewire
 from workers.adapters.ccxt_session import leaving, traced_session
 from workers.adapters.fill_numbers import fill_number
+from workers.adapters.paper_check import check_paper
 from workers.adapters.uuid_ids import from_uuid, to_uuid
 from workers.adapters.venue import (
     OnLeft,
     OrderNotFound,
+    OrderUnsure,
     VenueBusy,
     VenueError,
     VenueOrder,
@@ -44,11 +49,10 @@ from workers.engine.events import (
     OrderUnknown,
 )
 from workers.engine.instruments import GridError, Instrument, atoms
-from workers.engine.market.venues import GENERIC, Feature, VenueRules, rules_of
+from workers.engine.market.venues import VenueRules, rules_of
 from workers.engine.vocabulary import OrderStatus, OrderType, Side, TimeInForce
 
 MS: Final = 1_000_000
-DAY_MS: Final = 86_400_000
 PAGE: Final = 100
 LEVELS: Final = 20
 MIN_LEFT_NS: Final = 50 * MS
@@ -61,23 +65,13 @@ STATUSES: Final = {
     "expired": OrderStatus.EXPIRED,
     "rejected": OrderStatus.REJECTED,
 }
-
-TRADING: Final = (
-    "createOrder",
-    "cancelOrder",
-    "fetchOrder",
-    "fetchOpenOrders",
-    "fetchMyTrades",
-    "fetchBalance",
-    "fetchOrderBook",
-    "fetchTrades",
-)
-"""What ccxt must be able to do at a venue before an account is traded there."""
 HISTORY: Final = "fetchOHLCV"
-TIMES: Final = {"IOC": Feature.IOC, "FOK": Feature.FOK, "PO": Feature.LIMIT_MAKER}
-
-_guarded: ContextVar[tuple[str, Callable[[], bool]] | None] = ContextVar("guarded", default=None)
-"""Client id that the next POST of this task must carry, and whether it is still in time."""
+LOST_DAYS: Final = 30
+"""An order that an earlier process sent is looked for among those of so many days."""
+BEFORE_MS: Final = 60_000
+"""An order may bear a time so long before the one at which we sent it: clocks differ."""
+PAPER_HOST: Final = "api.binance.us"
+"""Below this name a paper venue without a path of its own answers."""
 
 
 class PublicTrade(NamedTuple):
@@ -101,79 +95,6 @@ class Candle(NamedTuple):
     volume: Decimal
 
 
-class ClientIdDropped(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no types
-    """The request that ccxt made does not carry our client id; it was not sent."""
-
-
-class TooLate(ccxt.NetworkError):  # type: ignore[misc]  # ccxt has no types
-    """The order waited for its turn until it must not be sent any more; it was not sent."""
-
-
-def meaning(error: Exception, retry_after_s: float) -> VenueError:
-    """What an error of ccxt says about the request that raised it."""
-    if isinstance(error, ccxt.OrderNotFound):
-        return OrderNotFound(str(error))
-    if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
-        return VenueBusy(str(error), retry_after_s)
-    if isinstance(error, TooLate) or isinstance(error.__cause__, aiohttp.ClientConnectorError):
-        return VenueUnreachable(f"nothing was sent to the venue: {error.__cause__ or error}")
-    if isinstance(error, ccxt.DuplicateOrderId) or "duplicate" in str(error).lower():
-        return VenueUnknown(f"the venue already has this client id ({error})")
-    if isinstance(error, ccxt.ExchangeError) and type(error) is not ccxt.ExchangeError:
-        return VenueRejected(type(error).__name__, str(error))
-    return VenueUnknown(f"{type(error).__name__}: {error}")
-
-
-def exchange(code: str, settings: dict[str, Any]) -> Any:
-    """ccxt's class for ``code``, guarded. ValueError for a venue that ccxt does not know."""
-    base = getattr(ccxt, code, None)
-    if code not in ccxt.exchanges or base is None:
-        raise ValueError(f"expected a venue of ccxt, was {code!r}; see 'import ccxt; ccxt.exchanges'")
-
-    class Guarded(base):  # type: ignore[misc,valid-type]  # ccxt has no types
-        async def fetch(
-            self, url: str, method: str = "GET", headers: dict[str, str] | None = None, body: str | None = None
-        ) -> Any:
-            """Look at an order request before it leaves."""
-            if (guarded := _guarded.get()) is not None and method == "POST":
-                client_id, in_time = guarded
-                if client_id not in url and client_id not in (body or ""):
-                    raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
-                if not in_time():
-                    raise TooLate("the send deadline passed while ccxt kept to the venue's pace")
-            return await super().fetch(url, method, headers, body)
-
-    made = Guarded({**settings, "number": str})
-    made.number = str
-    return made
-
-
-class Offer(NamedTuple):
-    """What ccxt can do at a venue."""
-
-    features: frozenset[Feature]
-    pace_s: float
-    """Seconds between two requests that ccxt keeps to."""
-    lacking: tuple[str, ...]
-    """What an account cannot be traded without and is not there, in words: methods of ccxt, or credentials."""
-
-
-def offer(code: str, credentials: dict[str, str]) -> Offer:
-    """What ccxt says that it can do at ``code``; connects to nothing. ValueError for a venue that it does not know."""
-    made = exchange(code, dict(credentials))
-    missing = [f"{method} in ccxt" for method in TRADING if not made.has.get(method)]
-    missing += [
-        f"the credential {name}"
-        for name, wanted in made.requiredCredentials.items()
-        if wanted and not getattr(made, name, "")
-    ]
-    kinds = made.features or {}
-    orders = ((kinds.get("spot") or kinds.get("default") or {}).get("createOrder")) or {}
-    times = orders.get("timeInForce") or {}
-    features = GENERIC.features | {mine for theirs, mine in TIMES.items() if times.get(theirs)}
-    return Offer(features, float(made.rateLimit) / 1000.0, tuple(missing))
-
-
 class GenericVenue:
     """One account at one venue of ccxt. Implements ``venue.Venue``; instruments go by the venue's own ids."""
 
@@ -185,6 +106,7 @@ class GenericVenue:
         clock: Callable[[], int],
         url: str | None = None,
         alone: bool = False,
+        paper: bool = False,
         timeout_s: float = 5.0,
         client_id_param: str = "",
         name: str = "",
@@ -192,7 +114,8 @@ class GenericVenue:
     ) -> None:
         """``credentials`` as ccxt names them; ``url`` of another server, ``alone`` as in ``rewire``;
 
-        ``client_id_param`` overrides the rules'.
+        ``client_id_param`` overrides the rules'. With ``paper`` nothing is sent to ``url`` before it has said that it
+        is a paper venue.
 
         ``name`` is what we call the venue, its ``code`` where none is given.
         """
@@ -205,12 +128,17 @@ class GenericVenue:
         self._clock = clock
         self._url = url
         self._alone = alone
+        self._to_identify = paper
         self._timeout_s = timeout_s
         self._pairs: dict[str, str] = {}
         """Our symbol to ccxt's."""
         self._ids: dict[str, str] = {}
         """Client id to the venue's."""
+        self._sent: dict[str, int] = {}
+        """Client id to when it was sent, ms, for orders that were not answered."""
+        self._seen = SeenMyTrades()
         self._quiet_until = 0.0
+        self._listings = Listings(code, lambda: self._api, self._ask, lambda: self._clock() // MS)
 
     @property
     def rules(self) -> VenueRules:
@@ -235,6 +163,9 @@ class GenericVenue:
         await self._session.close()
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
+        if self._to_identify:
+            await check_paper(self._session, host_url(self._url or "", PAPER_HOST), self.name)
+            self._to_identify = False
         try:
             return await getattr(self._api, method)(*arguments)
         except ccxt.BaseError as error:
@@ -298,7 +229,8 @@ class GenericVenue:
         if deadline - now < MIN_LEFT_NS or time.monotonic() < self._quiet_until:
             return [OrderNotSent(ts=now, client_id=intent.client_id, detail="too late, or the venue asked for silence")]
         leaving.set((intent.client_id, on_left))
-        guard = _guarded.set((self._outward(intent.client_id), lambda: self._clock() < deadline))
+        self._sent[intent.client_id] = now // MS
+        guard = guarded.set((self._outward(intent.client_id), lambda: self._clock() < deadline))
         try:
             answer = await self._ask("create_order", *self._order(intent))
             order_id = str(answer["id"])
@@ -308,8 +240,9 @@ class GenericVenue:
             detail = f"unreadable answer: {type(error).__name__}: {error}"
             return [OrderUnknown(ts=self._clock(), client_id=intent.client_id, detail=detail)]
         finally:
-            _guarded.reset(guard)
+            guarded.reset(guard)
         self._ids[intent.client_id] = order_id
+        self._sent.pop(intent.client_id)
         return [OrderAccepted(ts=self._clock(), client_id=intent.client_id, venue_order_id=order_id)]
 
     def _order(self, intent: OrderIntended) -> tuple[str, str, str, str, str | None, dict[str, Any]]:
@@ -328,6 +261,8 @@ class GenericVenue:
 
     def _failed(self, intent: OrderIntended, problem: VenueError) -> JournalEvent:
         now = self._clock()
+        if not isinstance(problem, VenueUnknown):
+            self._sent.pop(intent.client_id)
         if isinstance(problem, VenueRejected):
             return OrderRejected(ts=now, client_id=intent.client_id, code=problem.code, message=problem.message)
         if isinstance(problem, VenueBusy):
@@ -344,9 +279,10 @@ class GenericVenue:
 
     @readable
     async def query(self, symbol: str, client_id: str) -> VenueOrder:
-        """The order as the venue has it; OrderNotFound when it does not know it."""
-        order_id = await self._id_of(symbol, client_id)
-        return self._found(await self._ask("fetch_order", order_id, self._pairs[symbol]), symbol)
+        """The order as the venue has it; OrderNotFound when it does not know it, OrderUnsure when it does not say."""
+        if client_id in self._ids:
+            return self._found(await self._ask("fetch_order", self._ids[client_id], self._pairs[symbol]), symbol)
+        return await self._look_for(symbol, client_id)
 
     @readable
     async def client_id_of(self, symbol: str, venue_order_id: str) -> str:
@@ -368,32 +304,39 @@ class GenericVenue:
     def _outward(self, client_id: str) -> str:
         return to_uuid(client_id) if self._rules.client_id.uuid else client_id
 
-    def _inward(self, answer: dict[str, Any]) -> str:
+    def _inward(self, answer: Row) -> str:
         """Client id of an order as we know it; empty where the venue tells none."""
         told = str(answer.get("clientOrderId") or "")
         return from_uuid(told) if self._rules.client_id.uuid else told
 
     async def _id_of(self, symbol: str, client_id: str) -> str:
-        """The venue's id; looked for among the orders of the last day when its answer never reached us."""
+        """The venue's id; looked for when its answer never reached us."""
         if client_id not in self._ids:
-            since, pair = self._clock() // MS - DAY_MS, self._pairs[symbol]
-            listing = ["fetch_open_orders"]
-            names = {"fetchOrders": "fetch_orders", "fetchClosedOrders": "fetch_closed_orders"}
-            listing += [method for has, method in names.items() if self._api.has.get(has) is True][:1]
-            for method in listing:
-                for one in await self._ask(method, pair, since):
-                    self._ids[self._inward(one)] = str(one["id"])
-        if client_id not in self._ids:
-            raise OrderNotFound(f"no order of the last day at {self.name} has the client id {client_id}")
+            await self._look_for(symbol, client_id)
         return self._ids[client_id]
 
-    def _found(self, answer: dict[str, Any], symbol: str) -> VenueOrder:
+    async def _look_for(self, symbol: str, client_id: str) -> VenueOrder:
+        pair, outward = self._pairs[symbol], self._outward(client_id)
+        if self._listings.by_client_id:
+            return self._found(await self._listings.order_of(pair, outward), symbol)
+        since = self._listings.remembered_since(LOST_DAYS)
+        since = max(since, self._sent.get(client_id, since) - BEFORE_MS)
+        try:
+            row = await self._listings.search(pair, outward, since, set(self._ids.values()))
+        except Incomplete as error:
+            raise OrderUnsure(f"{self.name} was asked for order {client_id}: {error}") from error
+        except OrderNotFound as error:
+            raise OrderNotFound(f"{self.name}: {error}", since * MS) from error
+        return self._found(row, symbol)
+
+    def _found(self, answer: Row, symbol: str) -> VenueOrder:
         instrument = self.instruments[symbol]
         status, filled = STATUSES[answer["status"]], instrument.lots(answer.get("filled") or "0")
         if status is OrderStatus.WORKING and filled:
             status = OrderStatus.PARTIALLY_FILLED
         client_id = self._inward(answer)
-        self._ids[client_id] = str(answer["id"])
+        if client_id:
+            self._ids[client_id] = str(answer["id"])
         return VenueOrder(
             client_id=client_id,
             venue_order_id=str(answer["id"]),
@@ -406,18 +349,23 @@ class GenericVenue:
 
     @readable
     async def trades(self, symbol: str, after: int) -> list[VenueTrade]:
-        """Our trades of the last seven days with a number above ``after``, oldest first."""
-        since, found = self._clock() // MS - 7 * DAY_MS, dict[int, VenueTrade]()
-        while True:
-            page = await self._ask("fetch_my_trades", self._pairs[symbol], since, PAGE)
-            fresh = {one.trade_id: one for one in (self._trade(entry, symbol) for entry in page)}
-            if not fresh.keys() - found.keys():
-                break
-            found |= fresh
-            since = max(one.ts_event for one in fresh.values()) // MS
-        return [found[number] for number in sorted(found) if number > after]
+        """Our trades with a number above ``after``, oldest first; VenueUnknown when some of them may be missing.
 
-    def _trade(self, entry: dict[str, Any], symbol: str) -> VenueTrade:
+        They are read from the trade ``after`` on. Where it is not known when that was, it is looked for in the last
+        week, month and quarter; without one, the last week is read.
+        """
+        remembered = self._listings.remembered_since(QUARTER)
+        for since in self._seen.starts(symbol, after, self._clock() // MS):
+            try:
+                rows = await self._listings.trades(self._pairs[symbol], max(since, remembered))
+            except Incomplete as error:
+                raise VenueUnknown(f"trades of {symbol} at {self.name} may be missing: {error}") from error
+            found = {one.trade_id: one for one in (self._trade(row, symbol) for row in rows)}
+            if after in found:
+                break
+        return self._seen.above(symbol, after, found)
+
+    def _trade(self, entry: Row, symbol: str) -> VenueTrade:
         instrument, at = self.instruments[symbol], int(entry["timestamp"]) * MS
         name, fee = str(entry["id"]), entry.get("fee") or {}
         asset = str(fee.get("currency") or instrument.quote)

@@ -75,10 +75,18 @@ class VenueUnknown(VenueError):
     outcome = Outcome.UNKNOWN
 
 
+class OrderUnsure(VenueUnknown):
+    """The venue answers, and its answers do not show whether it has the order."""
+
+
 class OrderNotFound(VenueError):
-    """The venue does not know the order."""
+    """The venue does not know the order; ``since`` (ns): it was looked for only among those made since then."""
 
     outcome = Outcome.REJECTED
+
+    def __init__(self, message: str, since: int = 0) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):

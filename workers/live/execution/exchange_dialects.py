@@ -17,7 +17,8 @@ from workers.adapters import candles, ccxt_market
 from workers.adapters.account_poller import AccountPoller
 from workers.adapters.binance.exchange_info import MarketInfo
 from workers.adapters.binance.market_client import FrameTimes
-from workers.adapters.ccxt_generic import GenericVenue, offer
+from workers.adapters.ccxt_exchange import offer
+from workers.adapters.ccxt_generic import GenericVenue
 from workers.adapters.coinbase.order_venue import CoinbaseVenue
 from workers.adapters.coinbase.signing import KeyProblem, Signer
 from workers.adapters.feeds import PUBLIC, Access, Endpoints, Handlers, endpoints, open_feed, rest_of
@@ -224,6 +225,7 @@ def through_ccxt(code: str, access: VenueAccess, config: LoopConfig) -> Exchange
         clock=time.time_ns,
         url=access.url or access.rest_url or None,
         alone=not access.url,
+        paper=bool(access.url),
         timeout_s=config.order_timeout_s,
         name=access.name,
         rules=known if native else rules,

@@ -1,8 +1,9 @@
 """Making our books agree with the venue's, and saying so when they do not.
 
 Only the venue's own answer settles an order: found, it tells state and fills; not found counts as never arrived only
-after its send deadline, when the venue would refuse it. Missing fills are adopted by trade id. Then all balances must
-agree to the last atom; what differs is listed with both values and nothing is traded.
+after its send deadline, when the venue would refuse it, and only where it was asked so that it would have shown it.
+Missing fills are adopted by trade id. Then all balances must agree to the last atom; what differs is listed with both
+values and nothing is traded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from workers.adapters.binance.reports import fill_of
-from workers.adapters.venue import OrderNotFound, VenueOrder, VenueTrade
+from workers.adapters.venue import OrderNotFound, OrderUnsure, VenueOrder, VenueTrade
 from workers.engine.events import (
     BalanceAdopted,
     JournalEvent,
@@ -93,6 +94,8 @@ class Reconciler:
         self._compared: dict[str, int] = {}
         self._newest: dict[str, int] = {}
         self._missing: set[str] = set()
+        self._unsure: dict[str, str] = {}
+        """Orders of which the venue cannot tell whether it has them, and why."""
         self._adopted = 0
         self.late_fills = 0
         """Fills adopted here although the account stream had had seconds to report them."""
@@ -100,11 +103,16 @@ class Reconciler:
     # -- one order
 
     async def settle(self, order: Order) -> bool:
-        """Ask the venue about one order and report what it says; False while nothing can be concluded yet."""
+        """Ask the venue about one order and report what it says; False while nothing can be concluded yet.
+
+        OrderUnsure where the venue's answers would not show the order although it had it.
+        """
         asked = self._clock()
         try:
             found = await self._venue.query(order.symbol, order.client_id)
         except OrderNotFound as error:
+            if error.since > order.created:
+                raise OrderUnsure(f"{error}, and it was made before those that the venue tells") from error
             self._missing.add(order.client_id)
             return self._settle_missing(order, asked, str(error))
         self._missing.discard(order.client_id)
@@ -200,13 +208,21 @@ class Reconciler:
 
     async def _compare_orders(self) -> list[str]:
         self._missing.clear()
+        self._unsure.clear()
         for order in self._books.open_orders():
             if not self._in_flight(order.client_id):
                 await self._settle_patiently(order)
         breaks = [
             f"order {order.client_id} is {order.status.value} here and unknown at the venue"
             for order in self._books.open_orders()
-            if (order.status in UNSETTLED or order.client_id in self._missing) and not self._in_flight(order.client_id)
+            if (order.status in UNSETTLED or order.client_id in self._missing)
+            and order.client_id not in self._unsure
+            and not self._in_flight(order.client_id)
+        ]
+        breaks += [
+            f"order {client_id} is {self._books.orders[client_id].status.value} here and the venue cannot tell what "
+            f"became of it ({why}): look for it at the venue, and cancel it there if it is open"
+            for client_id, why in self._unsure.items()
         ]
         breaks += [
             f"order {order.client_id} is open here in {order.symbol}, which the venue does not list to this worker"
@@ -226,10 +242,13 @@ class Reconciler:
 
     async def _settle_patiently(self, order: Order) -> None:
         """Wait out the send deadline of an order that the venue does not know: it may still be on its way."""
-        while order.open and not await self.settle(order):
-            await asyncio.sleep(PAUSE_S)
-            if self._clock() - order.created > 2 * self._settle_after_ns:
-                return
+        try:
+            while order.open and not await self.settle(order):
+                await asyncio.sleep(PAUSE_S)
+                if self._clock() - order.created > 2 * self._settle_after_ns:
+                    return
+        except OrderUnsure as error:
+            self._unsure[order.client_id] = str(error)
 
     async def _compare_balances(self) -> list[str] | None:
         """Exact comparison, repeated while fills move under it; at the last try all trades are read again."""
