@@ -155,7 +155,8 @@ class Kernel(KernelGate):
         """Best bid and ask changed; moves the mark to their middle."""
         self._enter(now)
         market = self._desk.markets[top.symbol]
-        self._mark(market, market.take_top(top))
+        market.has_top = True
+        self._mark(market, market.take_quote(top))
         if self._desk.shades:
             for dark in self._desk.shades.get(top.symbol, ()):
                 self._mark(dark, follow(market, dark))

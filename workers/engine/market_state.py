@@ -74,13 +74,11 @@ class MarketState:
         """Sign of the side that was denied last, 0 for none."""
         self.quiet_until = 0
 
-    def take_top(self, top: TopOfBook) -> int:
-        """Take the best bid and ask; return their middle in ticks, rounded down."""
-        self.has_top = True
-        return self.take_quote(top)
-
     def take_quote(self, quote: TopOfBook) -> int:
-        """The same of a quote that was made for a bar: closes go on to be the prices of this market."""
+        """Take the best bid and ask; return their middle in ticks, rounded down.
+
+        ``has_top`` is the caller's: of a quote that was made for a bar, closes go on to be this market's prices.
+        """
         self.bid = quote.bid
         self.bid_lots = quote.bid_lots
         self.ask = quote.ask

@@ -96,18 +96,19 @@ class SpikeFilter(Generic[Priced]):
     within the threshold, the move was real and all are released in order. An event back at the old level clears them.
     """
 
-    __slots__ = ("_config", "_held", "_variance", "reference")
+    __slots__ = ("_config", "_variance", "held", "reference")
 
     def __init__(self, config: QualityConfig) -> None:
         self._config = config
-        self._held: list[tuple[int, Priced]] = []
+        self.held: list[tuple[int, Priced]] = []
+        """Suspects, with their prices."""
         self._variance = 0.0
         self.reference = 0
 
     def reset(self) -> int:
         """Forget the past; returns how many suspects were thrown away."""
-        thrown = len(self._held)
-        self._held.clear()
+        thrown = len(self.held)
+        self.held.clear()
         self._variance = 0.0
         self.reference = 0
         return thrown
@@ -135,14 +136,14 @@ class SpikeFilter(Generic[Priced]):
         self.reference = price
 
     def _drop_held(self) -> int:
-        if not self._held:
+        if not self.held:
             return 0
-        thrown = len(self._held)
-        self._held.clear()
+        thrown = len(self.held)
+        self.held.clear()
         return thrown
 
     def _hold(self, price: int, event: Priced) -> tuple[tuple[Priced, ...], int]:
-        held, config = self._held, self._config
+        held, config = self.held, self._config
         held.append((price, event))
         if len(held) < config.spike_confirmations:
             return (), 0
@@ -273,7 +274,10 @@ class QualityGate:
 
     def settle_top(self, top: TopOfBook) -> TopOfBook | None:
         """The newest quote to believe after seeing ``top``; None while a jump waits for confirmation."""
-        believed, refused = self._tops.take(top.bid + top.ask, top)
+        price, tops = top.bid + top.ask, self._tops
+        if price == tops.reference and not tops.held:
+            return top
+        believed, refused = tops.take(price, top)
         if refused:
             self._refuse_held(refused)
         return believed[-1] if believed else None

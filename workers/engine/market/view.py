@@ -201,7 +201,8 @@ class MarketView:
         self._ticker = event
         if self.sync.synced and self.book.last_id == event.update_id and not self._agrees(event, now_ns, out):
             return out
-        if event.update_id > self._top_id and self._timely(event, now_ns):
+        fresh = self.state is FeedState.LIVE and now_ns - self._proven_ns <= self._max_lag_ns
+        if event.update_id > self._top_id and (fresh or self._timely(event, now_ns)):
             self._adopt(event, now_ns, out)
         return out
 
@@ -328,7 +329,13 @@ class MarketView:
         self.top = believed
         if self.state is not FeedState.LIVE:
             self._go_live(now_ns, out)
-        if old is None or not _same_quote(old, believed):
+        if (
+            old is None
+            or old.bid != believed.bid
+            or old.ask != believed.ask
+            or old.bid_lots != believed.bid_lots
+            or old.ask_lots != believed.ask_lots
+        ):
             out.append(believed)
 
     def _go_live(self, now_ns: int, out: list[MarketEvent]) -> None:
@@ -398,12 +405,3 @@ class MarketView:
         Bar: _on_bar,
         FeedStatus: _on_status,
     }
-
-
-def _same_quote(one: TopOfBook, other: TopOfBook) -> bool:
-    return (
-        one.bid == other.bid
-        and one.ask == other.ask
-        and one.bid_lots == other.bid_lots
-        and one.ask_lots == other.ask_lots
-    )
