@@ -30,7 +30,7 @@ def now_ms() -> int:
 
 @contextlib.asynccontextmanager
 async def venue_of(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[GenericVenue]:
-    monkeypatch.setattr(ccxt_generic, "exchange", lambda _code, _settings: api)
+    monkeypatch.setattr(ccxt_generic, "exchange", lambda _code, _settings, **_: api)
     venue = GenericVenue("kraken", KEYS, clock=time.time_ns)
     await venue.open()
     try:

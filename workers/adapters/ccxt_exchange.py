@@ -66,6 +66,10 @@ class ClientIdDropped(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no typ
     """The request that ccxt made does not carry our client id; it was not sent."""
 
 
+class Elsewhere(ccxt.BadRequest):  # type: ignore[misc]  # ccxt has no types
+    """The request would go to another server than the one that was named; it was not sent."""
+
+
 class TooLate(ccxt.NetworkError):  # type: ignore[misc]  # ccxt has no types
     """The order waited for its turn until it must not be sent any more; it was not sent."""
 
@@ -85,8 +89,11 @@ def meaning(error: Exception, retry_after_s: float) -> VenueError:
     return VenueUnknown(f"{type(error).__name__}: {error}")
 
 
-def exchange(code: str, settings: dict[str, Any]) -> Any:
-    """ccxt's class for ``code``, guarded. ValueError for a venue that ccxt does not know."""
+def exchange(code: str, settings: dict[str, Any], *, server: str = "") -> Any:
+    """ccxt's class for ``code``, guarded. ValueError for a venue that ccxt does not know.
+
+    ``server`` (``http://host:port``) is the only one that anything is sent to; empty: as ccxt has it.
+    """
     base = getattr(ccxt, code, None)
     if code not in ccxt.exchanges or base is None:
         raise ValueError(f"expected a venue of ccxt, was {code!r}; see 'import ccxt; ccxt.exchanges'")
@@ -95,14 +102,8 @@ def exchange(code: str, settings: dict[str, Any]) -> Any:
         async def fetch(
             self, url: str, method: str = "GET", headers: dict[str, str] | None = None, body: str | None = None
         ) -> Any:
-            """Look at a request about an order before it leaves."""
-            if (order := guarded.get()) is not None and method == "POST":
-                client_id, in_time = order
-                _demand(client_id, url, body)
-                if not in_time():
-                    raise TooLate("the send deadline passed while ccxt kept to the venue's pace")
-            if client_id := asked_about.get():
-                _demand(client_id, url, body)
+            """Look at where a request goes, and at one about an order, before it leaves."""
+            _check_request(code, server, url, method, body)
             return await super().fetch(url, method, headers, body)
 
         def filter_by_symbol_since_limit(self, array: Any, *rest: Any, **named: Any) -> Any:
@@ -111,13 +112,21 @@ def exchange(code: str, settings: dict[str, Any]) -> Any:
                 pages.append(list(array))
             return super().filter_by_symbol_since_limit(array, *rest, **named)
 
-    def _demand(client_id: str, url: str, body: str | None) -> None:
-        if client_id not in url and client_id not in (body or ""):
-            raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
-
     made = Guarded({**settings, "number": str})
     made.number = str
     return made
+
+
+def _check_request(code: str, server: str, url: str, method: str, body: str | None) -> None:
+    """Raises Elsewhere, ClientIdDropped or TooLate for a request that must not leave."""
+    if server and not url.startswith(f"{server}/"):
+        raise Elsewhere(f"ccxt's {code} would ask {url.partition('?')[0]} and not {server}; nothing was sent")
+    order = guarded.get() if method == "POST" else None
+    for client_id in (order[0] if order else "", asked_about.get()):
+        if client_id not in url and client_id not in (body or ""):
+            raise ClientIdDropped(f"ccxt's {code} does not pass our client id on; nothing was sent")
+    if order and not order[1]():
+        raise TooLate("the send deadline passed while ccxt kept to the venue's pace")
 
 
 class Offer(NamedTuple):

@@ -21,7 +21,7 @@ from workers.adapters.ccxt_exchange import exchange, guarded, meaning
 from workers.adapters.ccxt_listings import Listings
 from workers.adapters.ccxt_my_trades import QUARTER, SeenMyTrades
 from workers.adapters.ccxt_pages import Incomplete, Row
-from workers.adapters.ccxt_rewire import host_url, rewire
+from workers.adapters.ccxt_rewire import host_url, rewire, server_of
 from workers.adapters.ccxt_session import leaving, traced_session
 from workers.adapters.fill_numbers import fill_number
 from workers.adapters.paper_check import check_paper
@@ -154,7 +154,8 @@ class GenericVenue:
         """Make the connection pool; nothing is sent yet. ValueError for a venue that ccxt does not know."""
         self._session = traced_session()
         timeout = int(self._timeout_s * 1000)
-        made = exchange(self.code, {**self._credentials, "session": self._session, "timeout": timeout})
+        given = {**self._credentials, "session": self._session, "timeout": timeout}
+        made = exchange(self.code, given, server=server_of(self._url) if self._url else "")
         self._api: Any = rewire(made, self._url, alone=self._alone) if self._url else made
 
     async def close(self) -> None:

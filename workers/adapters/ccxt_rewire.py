@@ -7,10 +7,12 @@ that plays several exchanges gives each a path of its own, under which no host i
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 _URL = re.compile(r"(https?|wss?)://([^/:]+)(?::\d+)?(.*)")
+_PATH = re.compile(r"(/[\w~-][\w.~-]*)*/?", re.ASCII)
 _Exchange = TypeVar("_Exchange")
 
 
@@ -20,16 +22,30 @@ def rewire(exchange: _Exchange, url: str, *, alone: bool = False) -> _Exchange:
     A server that plays several exchanges has each below its host's name, unless ``url`` has a path. With ``alone`` it
     is another address of this one exchange.
 
-    ValueError when ``url`` is not ``http://host[:port]`` or ``https://host[:port]``, with or without a path.
+    ValueError when ``url`` is not ``http://host[:port]`` or ``https://host[:port]``, with or without a plain path.
     """
+    check_address(url)
     target = urlsplit(url)
-    if target.scheme not in {"http", "https"} or not target.netloc or target.query or target.fragment:
-        raise ValueError(f"expected a server like http://127.0.0.1:18010, was {url!r}")
     urls: dict[str, Any] = exchange.urls  # type: ignore[attr-defined]  # ccxt is not typed
     hostname: str = getattr(exchange, "hostname", None) or ""
     base = f"{target.netloc}{target.path.rstrip('/')}"
     urls["api"] = _walk(urls["api"], target.scheme == "https", base, hostname, alone=alone)
     return exchange
+
+
+def check_address(url: str, schemes: Collection[str] = ("http", "https")) -> None:
+    """ValueError unless it is a server and perhaps a path that reads the same however it is joined and signed."""
+    target = urlsplit(url)
+    plain = target.scheme in schemes and target.hostname and _PATH.fullmatch(target.path) and target.port != 0
+    whole = f"{target.scheme}://{target.netloc}{target.path}"
+    if not plain or url != whole or {"@", "\\"} & set(url):
+        raise ValueError(f"expected a server like {next(iter(schemes))}://127.0.0.1:18010, was {url!r}")
+
+
+def server_of(url: str) -> str:
+    """The server without the path."""
+    target = urlsplit(url)
+    return f"{target.scheme}://{target.netloc}"
 
 
 def host_url(url: str, host: str) -> str:

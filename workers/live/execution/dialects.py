@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlsplit
 
+from workers.adapters.ccxt_rewire import check_address
 from workers.adapters.rest_reader import LOOPBACK_HOSTS
 from workers.engine.market.venues import PAPER_DARK, VENUES, rules_of
 from workers.live.execution.binance_dialect import BinanceDialect
@@ -18,7 +19,11 @@ from workers.live.execution.dialect import Dialect
 from workers.live.execution.exchange_dialects import VenueSetupError, coinbase, oanda, through_ccxt
 
 PAPER: Final = "paper"
+HTTP: Final = ("http", "https")
+STREAMS: Final = ("ws", "wss")
 BINANCE_LIKE: Final = (PAPER, PAPER_DARK.code, "binanceus")
+PAPER_SPEAKS: Final = "binanceus"
+"""The only venue of ccxt that a paper venue can be spoken to as."""
 BY_CCXT: Final = "ccxt:"
 """Before a code: through ccxt's unified methods, although the venue could be spoken to natively."""
 
@@ -32,14 +37,15 @@ def dialect_of(access: VenueAccess, config: LoopConfig) -> Dialect:
     """The dialect of the venue behind ``access``. Raises VenueSetupError for one that cannot or must not be had."""
     code = code_of(access)
     bare = code.removeprefix(BY_CCXT)
+    _check_addresses(access)
     _check_money(access, bare, live=config.live)
     if code in BINANCE_LIKE:
         if access.rest_url or access.stream_url:
             raise VenueSetupError(f"{code} has one address for everything: leave GEKKO_VENUE_REST_URL and its kin out")
         return BinanceDialect(access, config)
-    if code == bare and access.url:
+    if access.url and bare != PAPER_SPEAKS:
         raise VenueSetupError(
-            f"the paper venue at {access.url} speaks Binance's protocol, not that of {code}: leave GEKKO_VENUE_CODE out"
+            f"the paper venue at {access.url} speaks Binance's protocol, not that of {bare}: leave GEKKO_VENUE_CODE out"
         )
     if code == "coinbase":
         return coinbase(access, config)
@@ -52,6 +58,17 @@ def check(config: LoopConfig) -> None:
     """VenueSetupError for the first venue of ``config`` that cannot or must not be had; connects to nothing."""
     for access in (config.home, *config.others):
         dialect_of(access, config)
+
+
+def _check_addresses(access: VenueAccess) -> None:
+    """VenueSetupError for an address that could be read in two ways, such as one with ``/.`` or a user's name."""
+    named = {"address": (access.url, HTTP), "REST address": (access.rest_url, HTTP)}
+    for what, (address, schemes) in {**named, "stream address": (access.stream_url, (*STREAMS, *HTTP))}.items():
+        try:
+            if address:
+                check_address(address, schemes)
+        except ValueError as error:
+            raise VenueSetupError(f"{what} of {access.name}: {error}") from error
 
 
 def _check_money(access: VenueAccess, code: str, *, live: bool) -> None:
