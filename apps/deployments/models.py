@@ -21,6 +21,8 @@ class Release(models.Model):
     limits_digest = models.CharField(max_length=64)
     instruments = models.JSONField(default=list)
     interval_ns = models.BigIntegerField()
+    capital_share = models.DecimalField(max_digits=7, decimal_places=6, null=True)
+    """Part of the account's equity, in (0, 1], that a run sizes by; null for all of it."""
     config_hash = models.CharField(max_length=64)
     """SHA-256 over strategy, parameters, instruments and interval."""
     digest = models.CharField(max_length=64, unique=True)

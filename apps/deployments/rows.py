@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from apps.deployments.domain.shares import plain_share
 from apps.deployments.domain.states import allowed
 from apps.deployments.models import Release, Run, Step
 
@@ -25,6 +26,7 @@ def release_row(release: Release) -> dict[str, Any]:
         "limits_digest": release.limits_digest,
         "instruments": release.instruments,
         "interval_ns": release.interval_ns,
+        "capital_share": None if release.capital_share is None else plain_share(release.capital_share),
         "config_hash": release.config_hash,
         "digest": release.digest,
         "note": release.note,

@@ -7,6 +7,7 @@ of ``gekko halt``.
 from __future__ import annotations
 
 import time
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 120.0
 POLL_S: Final = 0.5
+
+
+def _share(_ctx: click.Context, _option: click.Parameter, word: str | None) -> Decimal | None:
+    """A capital share as it was given; BadParameter for what is none."""
+    from apps.deployments.domain.shares import is_share
+
+    if word is None:
+        return None
+    try:
+        share = Decimal(word)
+    except InvalidOperation:
+        share = Decimal(0)
+    if not is_share(share):
+        raise click.BadParameter(f"expected a number above 0 and up to 1, such as 0.5, was {word!r}")
+    return share
 
 
 @click.group()
@@ -61,18 +77,21 @@ def show_one(name: str) -> None:
 @click.argument("name")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy.")
 @click.option("--symbol", "symbols", multiple=True, help="What to trade; all of the venue when left out.")
-def paper(name: str, params: tuple[str, ...], symbols: tuple[str, ...]) -> None:
+@click.option("--share", callback=_share, help="Part of the account's equity to size by, such as 0.5; else all.")
+def paper(name: str, params: tuple[str, ...], symbols: tuple[str, ...], share: Decimal | None) -> None:
     """Start NAME on the paper venue in place of what trades the same there; `gekko up` must run. Never goes live."""
     found, given = _card(name), _params(name, params)
     django.setup()
-    from apps.core.errors import DomainError
+    from apps.core.errors import Conflict, DomainError
 
     console = Console()
     try:
         with console.status("asking the venue") as status:
-            run = _start(found, given, list(symbols), status.update)
+            run = _start(found, given, list(symbols), share, status.update)
             status.update("checking what the run needs")
             state, detail = _settled(run)
+    except Conflict as error:
+        raise click.ClickException(error.detail) from error
     except (DomainError, httpx.HTTPError) as error:
         raise click.ClickException(f"{getattr(error, 'detail', error)}. Is 'gekko up' running?") from error
     if state != "healthy":
@@ -105,13 +124,13 @@ def _params(name: str, words: tuple[str, ...]) -> dict[str, Any]:
     return {word.split("=", 1)[0]: getattr(typed, word.split("=", 1)[0]) for word in words}
 
 
-def _start(found: Card, params: dict[str, Any], symbols: list[str], say: Any) -> Any:
+def _start(found: Card, params: dict[str, Any], symbols: list[str], share: Decimal | None, say: Any) -> Any:
     from django.conf import settings
 
     from apps.core.context import service_context
     from apps.deployments.selectors import active_runs, get_run
     from apps.deployments.services.releases import create_release
-    from apps.deployments.services.runs import fits_beside, start_run, stop_run
+    from apps.deployments.services.runs import capital_for, fits_beside, start_run, stop_run
     from apps.policies.selectors import active_limits
     from controlplane.bootstrap import ensure_model, market_of_venue
 
@@ -125,10 +144,14 @@ def _start(found: Card, params: dict[str, Any], symbols: list[str], say: Any) ->
         limits_version=int(limits["version"]) if limits else 0,
         instruments=symbols or market["symbols"],
         interval_ns=market["seconds"] * 1_000_000_000,
+        capital_share=share,
         note="gekko strategies paper",
     )
     venue = settings.GEKKO_VENUE_NAME
-    others = [run.pk for run in active_runs(venue) if not fits_beside(release, run)]
+    active = list(active_runs(venue))
+    others = [run.pk for run in active if not fits_beside(release, run)]
+    # Before anything is stopped for it.
+    capital_for(release, [run for run in active if run.pk not in others])
     for run_id in others:
         say(f"stopping run {get_run(run_id).number}, which is in the way")
         stop_run(ctx, run_id=run_id, reason=f"makes room for {found.name}")

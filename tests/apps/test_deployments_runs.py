@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from typing import Any
@@ -24,6 +26,9 @@ from apps.core.context import Context, service_context
 from apps.core.errors import Invalid, NotFound, PermissionRefused, StaleVersion, StepUpRequired
 from apps.core.models import OutboxMessage
 from apps.deployments import models, selectors, services
+from apps.deployments.domain.release import Content
+from apps.deployments.domain.shares import CapitalTaken
+from apps.deployments.rows import release_row
 from apps.deployments.services import checks
 from apps.deployments.services.runs import RunActive
 from apps.fleet import services as fleet
@@ -36,6 +41,7 @@ from workers.engine import events as ev
 
 pytestmark = pytest.mark.django_db
 MODEL = "ab" * 32
+HALF = Decimal("0.5")
 SETUP = service_context("bootstrap")
 CLOCK = FrozenClock(at(journal.START))
 CTX = service_context("deployments", clock=CLOCK)
@@ -305,12 +311,12 @@ def test_the_database_itself_lets_one_active_run_trade_an_instrument(desk: None)
 
 
 def test_runs_on_other_instruments_are_active_together(desk: None) -> None:
-    first = started(instruments=["BTCUSDT"])
+    first = started(instruments=["BTCUSDT"], capital_share=HALF)
     with pytest.raises(RunActive, match=r"trades BTCUSDT; stop it first, or leave these"), transaction.atomic():
         started(instruments=["BTCUSDT", "ETHUSDT"])
     with pytest.raises(RunActive, match="this release needs bars of 1 s"), transaction.atomic():
         started(instruments=["ETHUSDT"], interval_ns=10**9)
-    second = started(instruments=["ETHUSDT"], strategy="ema_cross", params={}, model_digest="")
+    second = started(instruments=["ETHUSDT"], strategy="ema_cross", params={}, model_digest="", capital_share=HALF)
     assert [run.pk for run in selectors.active_runs("paper")] == [second.pk, first.pk]
     services.stop_run(service_context("bootstrap", clock=CLOCK), run_id=first.pk, reason="x")
     for _ in range(2):
@@ -318,7 +324,60 @@ def test_runs_on_other_instruments_are_active_together(desk: None) -> None:
         first = step(first)
     assert first.state == "stopped"
     assert [run.pk for run in selectors.active_runs("paper")] == [second.pk]
-    assert started(instruments=["BTCUSDT"]).state == "validating"
+    assert started(instruments=["BTCUSDT"], capital_share=HALF).state == "validating"
+
+
+def refused_share(match: str, **changes: Any) -> dict[str, Any]:
+    with pytest.raises(CapitalTaken, match=match) as refused, transaction.atomic():
+        started(**{"instruments": ["ETHUSDT"], **changes})
+    return {"runs": refused.value.fields["runs"], "left": refused.value.fields["left"]}
+
+
+def test_active_runs_have_no_more_than_the_account_together(desk: None) -> None:
+    first = started(instruments=["BTCUSDT"], capital_share=Decimal("0.700000"))
+    assert (first.plan["capital_share"], first.release.capital_share) == ("0.7", Decimal("0.7"))
+    found = refused_share(r"run 1 has 0.7 of the account's capital; 0.3 is left: give the run a capital share")
+    assert found == {"runs": {"1": "0.7"}, "left": "0.3"}
+    refused_share(r"0.3 is left, 0.300001 was asked for", capital_share=Decimal("0.300001"))
+    assert models.Run.objects.count() == 1
+    assert started(instruments=["ETHUSDT"], capital_share=Decimal("0.3")).plan["capital_share"] == "0.3"
+    refused_share(r"run 1 has 0.7, run 2 has 0.3 .* nothing is left", instruments=["SOLUSDT"], capital_share=HALF)
+
+
+def test_the_only_run_has_all_of_the_account(desk: None) -> None:
+    made = release(instruments=["BTCUSDT"])
+    assert (made.capital_share, release_row(made)["capital_share"]) == (None, None)
+    run = started(instruments=["BTCUSDT"])
+    assert run.plan["capital_share"] == "1"
+    refused_share("run 1 has 1 of the account's capital; nothing is left", capital_share=HALF)
+    run.plan.pop("capital_share")
+    run.save()
+    refused_share("run 1 has 1 of", capital_share=HALF)
+
+
+def test_a_share_is_part_of_the_release_and_audited(desk: None) -> None:
+    plain, half = release(), release(capital_share=HALF)
+    assert half.pk != plain.pk
+    assert release(capital_share=Decimal("0.50")).pk == half.pk
+    half.refresh_from_db()
+    assert release_row(half)["capital_share"] == "0.5"
+    told = AuditEntry.objects.filter(event="deployments.release.created", object_id=str(half.pk)).get()
+    assert (told.after or {})["capital_share"] == "0.5"
+    for wrong in ("0", "-0.5", "1.01", "0.0000001", "NaN"):
+        with pytest.raises(Invalid, match="capital_share: expected a number above 0 and up to 1"):
+            release(capital_share=Decimal(wrong))
+
+
+def test_a_release_without_a_share_keeps_the_digest_that_it_had() -> None:
+    content = Content(
+        strategy="ema_cross", params={}, model_digest="", limits_version=1, limits_digest="ab", instruments=["BTCUSDT"],
+        interval_ns=10**9,
+    )  # fmt: skip
+    before = {name: getattr(content, name) for name in (
+        "strategy", "params", "model_digest", "limits_version", "limits_digest", "instruments", "interval_ns",
+    )}  # fmt: skip
+    text = json.dumps(before, sort_keys=True, separators=(",", ":"))
+    assert content.digest == hashlib.sha256(text.encode()).hexdigest()
 
 
 @pytest.mark.django_db(transaction=True)

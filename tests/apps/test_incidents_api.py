@@ -129,6 +129,10 @@ def test_a_release_is_made_started_and_stopped() -> None:
     content = {"strategy": "forecast_portfolio", "limits_version": 1, "instruments": ["BTCUSDT"]}
     release = browser.send("/api/v1/deployments/releases/", content).json()
     assert browser.send("/api/v1/deployments/releases/", content).json()["id"] == release["id"]
+    half = browser.send("/api/v1/deployments/releases/", {**content, "capital_share": "0.50"}).json()
+    assert (release["capital_share"], half["capital_share"]) == (None, "0.5")
+    wrong = browser.send("/api/v1/deployments/releases/", {**content, "capital_share": "1.5"})
+    assert (wrong.status_code, "up to 1" in wrong.json()["detail"]) == (400, True), wrong.content
     grant = stepped(browser, dan, "deployments.start", release["id"])
     run = browser.send("/api/v1/deployments/runs/", {"release": release["id"], "grant": grant})
     assert (run.status_code, run.json()["state"], run.json()["actions"]) == (201, "validating", ["stop"]), run.content

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.support.kernels import Rig
+from tests.support.kernels import BTC, Rig
 from workers.engine import events as e
 from workers.engine.config import SECOND_NS, KernelConfig
 from workers.engine.execution.conditional_types import ConditionalRequest
@@ -94,6 +96,43 @@ def test_stopping_one_run_leaves_the_orders_and_forecasts_of_the_other(rig: Rig)
     rig.top("ETHUSDT", 200_000, 200_020)
     assert order_for(rig, "run-eth", "ETHUSDT", 199_500) is not None
     rig.check_replay()
+
+
+def capital_of(rig: Rig, run_id: str) -> int:
+    rig.kernel.desk.run = rig.books.runs[run_id]
+    return rig.kernel.desk.capital
+
+
+def test_a_run_sizes_by_its_share_of_the_account() -> None:
+    rig = Rig()
+    cross: dict[str, Any] = {"strategy": "ema_cross", "params": {"fast": 1, "slow": 2, "fraction": 0.1}}
+    rig.open(plan=rig.plan(run_id="btc", instruments=["BTCUSDT"], capital_share="0.3", **cross), cash="60000")
+    rig.take(rig.kernel.start_run(rig.now, rig.plan(run_id="eth", instruments=["ETHUSDT"], capital_share="0.7")))
+    whole = rig.kernel.desk.equity
+    assert (capital_of(rig, "btc"), capital_of(rig, "eth")) == (whole * 3 // 10, whole * 7 // 10)
+    for close in (5_000_000, 5_001_000):
+        rig.wait(1).bar("BTCUSDT", close)
+    (send,) = rig.sent
+    assert 1799 * 10**16 < send.intent.lots * 5_001_000 * BTC.lot_value <= 1800 * 10**16
+    rig.check_replay()
+    started = next(event for event in rig.journal if isinstance(event, e.RunStarted))
+    assert started.capital_share == Decimal("0.3")
+
+
+def test_a_run_of_an_older_journal_has_all_of_the_account(rig: Rig) -> None:
+    started = next(event for event in rig.journal if isinstance(event, e.RunStarted))
+    written = msgspec.json.encode(started)
+    assert b"capital_share" not in written, "what was journalled before is written as it was"
+    assert msgspec.json.decode(written, type=e.RunStarted) == started
+    assert rig.books.runs["run-btc"].capital_share == 1
+    assert capital_of(rig, "run-btc") == rig.kernel.desk.equity
+
+
+@pytest.mark.parametrize("share", ["0", "-0.1", "1.1"])
+def test_a_share_that_is_none_is_refused(rig: Rig, share: str) -> None:
+    rig.take(rig.kernel.stop_run(rig.now, reason="enough"))
+    with pytest.raises(RunError, match="expected a capital share above 0 and up to 1"):
+        rig.kernel.start_run(rig.now, rig.plan(run_id="third", capital_share=share))
 
 
 def test_both_go_on_after_a_restart(rig: Rig) -> None:

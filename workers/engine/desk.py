@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from workers.engine.accounting.books import Books
-from workers.engine.accounting.records import Run
+from workers.engine.accounting.records import WHOLE, Run
 from workers.engine.accounting.valuation import Valuation
 from workers.engine.config import KernelConfig
 from workers.engine.events import CancelRequested, Forecast, JournalEvent, OrderDenied, OrderIntended
@@ -85,6 +85,15 @@ class Desk:
     def equity(self) -> int:
         """Worth of the account in money units of the quote asset."""
         return self.valuation.equity
+
+    @property
+    def capital(self) -> int:
+        """What the run sizes by: its share of ``equity``, in money units rounded down; all of it outside a run."""
+        share = self.run.capital_share if self.run is not None else WHOLE
+        if share == WHOLE:
+            return self.equity
+        numerator, denominator = share.as_integer_ratio()
+        return self.equity * numerator // denominator
 
     @property
     def free_cash(self) -> int:

@@ -9,6 +9,7 @@ since 1970-01-01 UTC: ``ts_event`` by the venue's clock, ``ts_recv`` when the fr
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -58,7 +59,9 @@ class SessionOpened(JournalEvent, frozen=True):
     instruments: tuple[dict[str, Any], ...]
 
 
-class RunStarted(JournalEvent, frozen=True):
+class RunStarted(JournalEvent, frozen=True, omit_defaults=True):
+    """``capital_share`` is the part of the account's equity that the run sizes by, in (0, 1]; None for all of it."""
+
     run_id: str
     release: str
     strategy: str
@@ -67,6 +70,7 @@ class RunStarted(JournalEvent, frozen=True):
     limits_version: int
     instruments: tuple[str, ...] = ()
     interval_ns: int = 0
+    capital_share: Decimal | None = None
 
 
 class RunStopped(JournalEvent, frozen=True):

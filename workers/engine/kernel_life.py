@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -157,6 +158,9 @@ class KernelLife:
             expected = f"expected bars of {self._interval} ns as in the runs that are on"
             raise RunError(f"run {run_id}: {expected}, was {plan['interval_ns']} ns")
         strategy = build(plan["strategy"], plan["params"])
+        share = Decimal(plan["capital_share"]) if "capital_share" in plan else None
+        if share is not None and not 0 < share <= 1:
+            raise RunError(f"run {run_id}: expected a capital share above 0 and up to 1, was {share}")
         self._desk.record(
             RunStarted(
                 ts=now,
@@ -168,6 +172,7 @@ class KernelLife:
                 limits_version=int(plan["limits_version"]),
                 instruments=tuple(plan["instruments"]),
                 interval_ns=int(plan["interval_ns"]),
+                capital_share=share,
             )
         )
         self._attach(self.books.runs[run_id], strategy)

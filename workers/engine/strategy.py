@@ -143,5 +143,5 @@ def aim(desk: Desk, symbol: str, fraction: float, **why: Any) -> str | None:
     """
     market = desk.market(symbol)
     value = market.line.lot_value
-    wanted = lots_for_weight(fraction, equity=desk.equity, price=market.reference, lot_value=value)
+    wanted = lots_for_weight(fraction, equity=desk.capital, price=market.reference, lot_value=value)
     return move_to(desk, symbol, wanted, **{"why": "aim", **why})

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from apps.deployments import rows
 from apps.deployments.choices import RunState, StepState
 from apps.deployments.domain.release import MINUTE_NS
+from apps.deployments.domain.shares import PLACES
 
 if TYPE_CHECKING:
     Base = serializers.Serializer[Any]
@@ -26,6 +27,7 @@ class ReleaseSerializer(Base):
     limits_digest = serializers.CharField()
     instruments = serializers.ListField(child=serializers.CharField())
     interval_ns = serializers.IntegerField()
+    capital_share = serializers.CharField(allow_null=True)
     config_hash = serializers.CharField()
     digest = serializers.CharField()
     note = serializers.CharField()
@@ -78,6 +80,14 @@ class ReleaseContent(Base):
     limits_version = serializers.IntegerField(min_value=1)
     instruments = serializers.ListField(child=serializers.CharField(max_length=32), max_length=200)
     interval_ns = serializers.IntegerField(required=False, default=MINUTE_NS)
+    capital_share = serializers.DecimalField(
+        max_digits=7,
+        decimal_places=PLACES,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Part of the account's equity that a run sizes by, in (0, 1]; null for all of it.",
+    )
     note = serializers.CharField(required=False, allow_blank=True, max_length=500, default="")
 
 

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from apps.core.errors import Invalid
+from apps.deployments.domain.shares import is_share
 
 MINUTE_NS: Final = 60_000_000_000
 _STRATEGY: Final = re.compile(r"^[a-z][a-z0-9_]{0,63}$")
@@ -29,6 +31,8 @@ class Content:
     limits_digest: str
     instruments: list[str]
     interval_ns: int
+    capital_share: str | None = None
+    """Part of the account's equity that a run sizes by; None for all of it. Not part of what the strategy is given."""
 
     @property
     def config_hash(self) -> str:
@@ -37,8 +41,11 @@ class Content:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all of it."""
-        return _sha256(asdict(self))
+        """SHA-256 over all of it, as far as it is given."""
+        content = asdict(self)
+        if self.capital_share is None:
+            del content["capital_share"]
+        return _sha256(content)
 
 
 def checked(content: Content) -> Content:
@@ -55,6 +62,9 @@ def checked(content: Content) -> Content:
         wrong["instruments"] = [f"expected different ones such as BTCUSDT or BTCUSDT@beta, was {content.instruments}"]
     if not 1_000_000_000 <= content.interval_ns <= 1440 * MINUTE_NS:
         wrong["interval_ns"] = [f"expected one second to one day in ns, was {content.interval_ns}"]
+    if content.capital_share is not None and not is_share(Decimal(content.capital_share)):
+        said = "expected a number above 0 and up to 1, with at most six decimals"
+        wrong["capital_share"] = [f"{said}, was {content.capital_share}"]
     try:
         json.dumps(content.params, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any, Final
 
 from django.db import connection, transaction
@@ -13,6 +14,7 @@ from apps.audit import services as audit
 from apps.core.context import Context
 from apps.core.errors import Invalid
 from apps.deployments.domain.release import MINUTE_NS, Content, checked
+from apps.deployments.domain.shares import plain_share
 from apps.deployments.models import Release
 from apps.policies.choices import LimitsState
 from apps.policies.selectors import get_limits
@@ -30,6 +32,7 @@ def create_release(
     limits_version: int,
     instruments: list[str],
     interval_ns: int = MINUTE_NS,
+    capital_share: Decimal | None = None,
     note: str = "",
 ) -> Release:
     """The release with this content; the same content again is the same release.
@@ -49,6 +52,7 @@ def create_release(
             limits_digest=limits.digest,
             instruments=list(instruments),
             interval_ns=interval_ns,
+            capital_share=None if capital_share is None else plain_share(capital_share),
         )
     )
     take_numbers_lock(_NUMBERS_LOCK)
@@ -62,7 +66,7 @@ def create_release(
         note=note[:500],
         created_by=ctx.actor.name,
         created_at=ctx.now(),
-        **asdict(content),
+        **{**asdict(content), "capital_share": capital_share},
     )
     audit.record(
         ctx,

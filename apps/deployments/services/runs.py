@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from apps.core.errors import Conflict, IllegalTransition, Invalid, NotFound, Sta
 from apps.core.ids import new_id
 from apps.deployments.choices import RunState
 from apps.deployments.domain.plan import CHECKS
+from apps.deployments.domain.shares import WHOLE, Held, plain_share, share_beside
 from apps.deployments.domain.states import FINAL, STOPPABLE
 from apps.deployments.models import Release, Run, Step
 from apps.deployments.selectors import active_runs, get_release
@@ -38,7 +41,7 @@ def start_run(ctx: Context, *, release_id: UUID, venue: str, grant: UUID | None,
 
     Needs DEPLOY_START and a fresh code for ``deployments.start`` on the release. The commands that set a desk up may
     start without a code on paper, never live. Several runs may be active on a venue: raises RunActive while another
-    trades one of the instruments, or bars of another length.
+    trades one of the instruments, or bars of another length, and CapitalTaken where their shares leave too little.
     """
     require(ctx, Capability.DEPLOY_START, object_type="release", object_id=str(release_id))
     place, release = get_venue(venue), get_release(release_id)
@@ -48,11 +51,12 @@ def start_run(ctx: Context, *, release_id: UUID, venue: str, grant: UUID | None,
     else:
         ctx = consume_grant(ctx, grant_id=grant, action="deployments.start", object_id=str(release_id))
     take_numbers_lock(_NUMBERS_LOCK)
-    for other in active_runs(venue):
+    others = list(active_runs(venue))
+    for other in others:
         problem = _in_the_way(release, other)
         if problem:
             raise RunActive(problem, run=str(other.pk))
-    run = _create(ctx, release, place)
+    run = _create(ctx, release, place, capital_for(release, others))
     Step.objects.bulk_create(
         Step(run=run, position=position, name=name) for position, name in enumerate(CHECKS, start=1)
     )
@@ -106,6 +110,12 @@ def fits_beside(release: Release, run: Run) -> bool:
     return not _in_the_way(release, run)
 
 
+def capital_for(release: Release, others: Iterable[Run]) -> Decimal:
+    """The share of the account's equity that a run of ``release`` gets beside ``others``; CapitalTaken."""
+    held = [Held(run.number, Decimal(run.plan.get("capital_share", WHOLE))) for run in others]
+    return share_beside(release.capital_share, sorted(held))
+
+
 def _in_the_way(release: Release, run: Run) -> str:
     """What keeps ``release`` from being traded beside ``run``, in words; empty when nothing does."""
     shared = sorted(set(release.instruments) & set(run.plan["instruments"]))
@@ -127,7 +137,7 @@ def locked_run(run_id: UUID) -> Run:
     return run
 
 
-def _create(ctx: Context, release: Release, venue: Venue) -> Run:
+def _create(ctx: Context, release: Release, venue: Venue, share: Decimal) -> Run:
     run_id = new_id()
     return Run.objects.create(
         pk=run_id,
@@ -135,14 +145,14 @@ def _create(ctx: Context, release: Release, venue: Venue) -> Run:
         release=release,
         venue=venue,
         environment=venue.mode,
-        plan=frozen_plan(run_id, release, venue),
+        plan=frozen_plan(run_id, release, venue, share),
         requested_by=ctx.actor.name,
         created_at=ctx.now(),
         changed_at=ctx.now(),
     )
 
 
-def frozen_plan(run_id: UUID, release: Release, venue: Venue) -> dict[str, Any]:
+def frozen_plan(run_id: UUID, release: Release, venue: Venue, share: Decimal) -> dict[str, Any]:
     """What the execution worker is given; it never changes after the start."""
     return {
         "run_id": str(run_id),
@@ -154,7 +164,8 @@ def frozen_plan(run_id: UUID, release: Release, venue: Venue) -> dict[str, Any]:
         "venue": venue.name,
         "instruments": release.instruments,
         "interval_ns": release.interval_ns,
+        "capital_share": plain_share(share),
     }
 
 
-__all__ = ["RunActive", "fits_beside", "frozen_plan", "locked_run", "start_run", "stop_run"]
+__all__ = ["RunActive", "capital_for", "fits_beside", "frozen_plan", "locked_run", "start_run", "stop_run"]

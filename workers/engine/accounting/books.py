@@ -24,7 +24,7 @@ from workers.engine import events as e
 from workers.engine.accounting import fills, parents
 from workers.engine.accounting.funding import on_settled, settlement_key
 from workers.engine.accounting.line import Line
-from workers.engine.accounting.records import Anomaly, Cancels, Run, line_snapshot, order_of, report_of
+from workers.engine.accounting.records import WHOLE, Anomaly, Cancels, Run, line_snapshot, order_of, report_of
 from workers.engine.accounting.records import BooksError as BooksError  # noqa: PLC0414  raised here, and by the handlers
 from workers.engine.config import DAY_NS
 from workers.engine.execution import conditional_book
@@ -311,6 +311,7 @@ class Books:
             event.limits_version,
             event.instruments,
             event.interval_ns,
+            event.capital_share or WHOLE,
         )
         return ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +10,9 @@ import msgspec
 from workers.engine import events as e
 from workers.engine.accounting.line import Line
 from workers.engine.execution.orders import ENDED, Order, Report
+
+WHOLE: Final = Decimal(1)
+"""Share of a run that has the account to itself."""
 
 
 class BooksError(ValueError):
@@ -35,6 +39,8 @@ class Run(msgspec.Struct, frozen=True):
     limits_version: int
     instruments: tuple[str, ...]
     interval_ns: int
+    capital_share: Decimal = WHOLE
+    """Part of the account's equity that it sizes by."""
 
 
 class Cancels(msgspec.Struct):

@@ -41,7 +41,7 @@ class EmaCross(Strategy[EmaCrossParams]):
             move_to(desk, bar.symbol, 0)
         elif fast > slow:
             fraction = self.params.fraction
-            lots = lots_for_weight(fraction, equity=desk.equity, price=bar.close, lot_value=line.lot_value)
+            lots = lots_for_weight(fraction, equity=desk.capital, price=bar.close, lot_value=line.lot_value)
             move_to(desk, bar.symbol, lots)
 
     def _update(self, bar: Bar) -> list[float]:

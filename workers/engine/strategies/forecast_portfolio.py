@@ -121,7 +121,7 @@ class ForecastPortfolio(Strategy[ForecastPortfolioParams]):
             min_confidence=self.params.min_confidence,
             cap=min(float(limits.target_gross_fraction) / parts, self.params.max_weight),
         )
-        lots = lots_for_weight(weight, equity=desk.equity, price=price, lot_value=line.lot_value)
+        lots = lots_for_weight(weight, equity=desk.capital, price=price, lot_value=line.lot_value)
         room = desk.room(line.symbol, price=price, parts=parts)
         return min(lots, room.position) if room is not None else 0, weight
 

@@ -41,8 +41,8 @@ class MarketMaking(Strategy[MarketMakingParams]):
         self._next[top.symbol] = desk.now + int(self.params.every_s * SECOND_NS)
         params, value = self.params, desk.market(top.symbol).line.lot_value
         middle, held = (top.bid + top.ask) / 2, desk.position(top.symbol)
-        most = lots_for_weight(params.most, equity=desk.equity, price=top.ask, lot_value=value)
-        size = lots_for_weight(params.size, equity=desk.equity, price=top.ask, lot_value=value)
+        most = lots_for_weight(params.most, equity=desk.capital, price=top.ask, lot_value=value)
+        size = lots_for_weight(params.size, equity=desk.capital, price=top.ask, lot_value=value)
         centre = middle * (1 - params.skew_bps / 1e4 * held / max(most, 1))
         away = middle * params.half_spread_bps / 1e4
         bid, ask = min(int(centre - away), top.bid), max(int(centre + away) + 1, top.ask)
