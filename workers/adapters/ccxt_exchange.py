@@ -51,6 +51,8 @@ BY_CLIENT_ID: Final = frozenset(
     }
 )
 """Venues that ccxt can ask for one order by our id. A venue that forgets ids of orders that were filled is not here."""
+LISTED_BY_CLIENT_ID: Final = frozenset({"kraken"})
+"""Venues whose listings of open and of closed orders can be cut down to our id."""
 ORDER_LISTINGS: Final = (("fetchOrders",), ("fetchCanceledAndClosedOrders",), ("fetchClosedOrders",))
 """Listings that hold what has ended, the best first. Beside the last, ``fetchCanceledOrders`` where there is one."""
 
@@ -143,7 +145,7 @@ def offer(code: str, credentials: dict[str, str]) -> Offer:
     """What ccxt says that it can do at ``code``; connects to nothing. ValueError for a venue that it does not know."""
     made = exchange(code, dict(credentials))
     missing = [f"{method} in ccxt" for method in TRADING if not made.has.get(method)]
-    if code not in BY_CLIENT_ID and not listings_of_ended(made):
+    if code not in BY_CLIENT_ID | LISTED_BY_CLIENT_ID and not listings_of_ended(made):
         missing.append(
             "a way to find an order whose answer was lost (fetchOrders or fetchClosedOrders in ccxt, or asking for "
             "one by our id)"

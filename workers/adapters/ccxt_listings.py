@@ -6,7 +6,14 @@ import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, Protocol
 
-from workers.adapters.ccxt_exchange import BY_CLIENT_ID, asked_about, described, listings_of_ended, told
+from workers.adapters.ccxt_exchange import (
+    BY_CLIENT_ID,
+    LISTED_BY_CLIENT_ID,
+    asked_about,
+    described,
+    listings_of_ended,
+    told,
+)
 from workers.adapters.ccxt_pages import DAY_MS, Answer, Incomplete, Row, Walk, at, last_change, looks_cut, name_of
 from workers.adapters.venue import OrderNotFound
 
@@ -34,15 +41,23 @@ class Listings:
     @property
     def by_client_id(self) -> bool:
         """Whether an order can be asked for by our id."""
-        return self._code in BY_CLIENT_ID
+        return self._code in BY_CLIENT_ID | LISTED_BY_CLIENT_ID
 
     async def order_of(self, pair: str, client_id: str) -> Row:
         """The order with our id, at a venue that can be asked so; OrderNotFound."""
-        asked = asked_about.set(client_id)
+        asked, wanted = asked_about.set(client_id), {"clientOrderId": client_id}
         try:
-            answer: dict[str, Any] = await self._ask("fetch_order", None, pair, {"clientOrderId": client_id})
+            if self._code in LISTED_BY_CLIENT_ID:
+                # In this order: what ends in between is shown by the second.
+                rows: list[Row] = await self._ask("fetch_open_orders", pair, None, None, wanted)
+                rows = rows or await self._ask("fetch_closed_orders", pair, None, None, wanted)
+            else:
+                rows = [await self._ask("fetch_order", None, pair, wanted)]
         finally:
             asked_about.reset(asked)
+        if not rows:
+            raise OrderNotFound(f"no order, open or closed, has the client id {client_id}")
+        answer = rows[0]
         if (answer.get("clientOrderId") or client_id) != client_id:
             raise ValueError(f"expected order {client_id}, was {answer['clientOrderId']}")
         return {**answer, "clientOrderId": client_id}
