@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import random
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,10 +16,12 @@ import pytest
 from tests.support.fake_ccxt import MARKET, PAIR, FakeApi
 from tests.support.intents import intent, soon
 from workers.adapters import ccxt_generic
+from workers.adapters.account_poller import AccountPoller
 from workers.adapters.ccxt_exchange import BY_CLIENT_ID, asked_about, exchange, offer
 from workers.adapters.ccxt_generic import GenericVenue
 from workers.adapters.venue import OrderNotFound, OrderUnsure, VenueUnknown
-from workers.engine.events import OrderUnknown
+from workers.engine.events import JournalEvent, OrderFilled, OrderUnknown
+from workers.engine.market.reconnect import Backoff
 from workers.engine.vocabulary import OrderStatus
 
 MINE = "gk1-0123456789ab-1-1"
@@ -101,6 +105,40 @@ async def test_listings_without_client_ids_do_not_show_that_an_order_is_absent(m
     api.anonymous = True
     async with venue_of(api, monkeypatch) as venue:
         assert (await venue.query(MARKET, MINE)).client_id == MINE, "each is looked up"
+
+
+async def test_an_order_that_cannot_be_told_about_does_not_keep_other_fills_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api = FakeApi(page=50)
+    for number in range(60):
+        api.order(f"other-{number}", now_ms() - number, status="open")
+    other = api.order("mine-too", now_ms())
+    api.fill(other["id"], now_ms())
+    events: list[JournalEvent] = []
+    states: list[bool] = []
+    async with venue_of(api, monkeypatch) as venue:
+        poller = AccountPoller(
+            venue=venue,
+            working=lambda: {MINE: MARKET},
+            newest_trade=lambda _symbol: 0,
+            on_reports=events.extend,
+            on_state=lambda connected, _detail: states.append(connected),
+            clock=time.time_ns,
+            backoff=Backoff(random.Random(1), base_s=0.01, cap_s=0.02),
+            interval_s=0.01,
+        )
+        task = asyncio.create_task(poller.run())
+        try:
+            async with asyncio.timeout(10):
+                while not states:  # noqa: ASYNC110  # told by another task
+                    await asyncio.sleep(0.005)
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    assert states == [True]
+    assert [one.client_id for one in events if isinstance(one, OrderFilled)] == ["mine-too"]
 
 
 def test_a_venue_where_a_lost_order_cannot_be_found_is_refused() -> None:
