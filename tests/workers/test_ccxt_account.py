@@ -227,6 +227,26 @@ async def test_a_trade_that_vanishes_says_that_the_listing_cannot_be_trusted(mon
             await venue.trades(MARKET, 1)
 
 
+async def test_what_came_after_an_old_trade_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi()
+    api.fill("o0", now_ms() - 40 * DAY_MS)
+    async with venue_of(api, monkeypatch) as venue:
+        assert await venue.trades(MARKET, 1) == []
+        api.asked.clear()
+        assert await venue.trades(MARKET, 1) == []
+        assert now_ms() - api.asked[0] < DAY_MS
+        api.fill("o0", now_ms())
+        assert [one.trade_id for one in await venue.trades(MARKET, 1)] == [2]
+        assert [one.trade_id for one in await venue.trades(MARKET, 0)] == [2], "all of a week"
+
+
+async def test_an_address_that_cannot_be_used_leaves_no_connection_open() -> None:
+    venue = GenericVenue("kraken", KEYS, clock=time.time_ns, url="https://127.0.0.1:9/.")
+    with pytest.raises(ValueError, match="expected a server"):
+        await venue.open()
+    assert venue._session.closed
+
+
 async def test_with_no_trades_only_the_newest_time_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     api = FakeApi()
     async with venue_of(api, monkeypatch) as venue:

@@ -155,8 +155,12 @@ class GenericVenue:
         self._session = traced_session()
         timeout = int(self._timeout_s * 1000)
         given = {**self._credentials, "session": self._session, "timeout": timeout}
-        made = exchange(self.code, given, server=server_of(self._url) if self._url else "")
-        self._api: Any = rewire(made, self._url, alone=self._alone) if self._url else made
+        try:
+            made = exchange(self.code, given, server=server_of(self._url) if self._url else "")
+            self._api: Any = rewire(made, self._url, alone=self._alone) if self._url else made
+        except ValueError:
+            await self._session.close()
+            raise
 
     async def close(self) -> None:
         """Close all connections."""

@@ -25,28 +25,31 @@ class SeenMyTrades:
         self._times: dict[str, dict[int, int]] = {}
         self._quiet: dict[str, tuple[int, int]] = {}
         """Number after which there was nothing, and until when."""
-        self._asked: dict[str, int] = {}
+        self._asked: dict[str, tuple[int, int]] = {}
+        """Time of the last reading, and from when on it was."""
 
     def starts(self, symbol: str, after: int, now: int) -> tuple[int, ...]:
         """Times to begin reading at, one after the other until the trade ``after`` is shown."""
-        self._asked[symbol] = now
-        if (told := self._times.get(symbol, {}).get(after)) is not None:
-            return (told - 1,)
+        told, week = self._times.get(symbol, {}).get(after), now - WEEK * DAY_MS
         number, until = self._quiet.get(symbol, (-1, 0))
-        if number == after:
-            return (max(until, now - WEEK * DAY_MS),)
-        return tuple(now - days * DAY_MS for days in DEPTHS_DAYS) if after else (now - WEEK * DAY_MS,)
+        if told is None and number != after and after:
+            starts = tuple(now - days * DAY_MS for days in DEPTHS_DAYS)
+        else:
+            starts = (max(until if number == after else 0, week if told is None else told - 1),)
+        self._asked[symbol] = now, starts[-1]
+        return starts
 
     def above(self, symbol: str, after: int, found: Mapping[int, VenueTrade]) -> list[VenueTrade]:
         """Those of a complete reading that came after ``after``, oldest first; VenueUnknown where it lacks that."""
-        times, now = self._times.setdefault(symbol, {}), self._asked[symbol]
-        if after in times and after not in found and now - times[after] < DAY_MS // 2:
+        times, (now, since) = self._times.setdefault(symbol, {}), self._asked[symbol]
+        shown = after not in times or after in found
+        if not shown and since < times[after] and now - times[after] < DAY_MS // 2:
             raise VenueUnknown(f"trade {after} in {symbol} was told before and is not shown any more")
         times.update({number: one.ts_event // MS for number, one in found.items()})
         for number in sorted(times)[:-KEPT]:
             del times[number]
         newer = [one for number, one in sorted(found.items()) if number > after or _same_ms(number, after)]
-        if not newer and after not in found:
+        if not newer:
             self._quiet[symbol] = (after, now - LATE_MS)
         return newer
 
