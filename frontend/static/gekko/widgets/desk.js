@@ -54,7 +54,7 @@ function standing(run, halted) {
   return [pill("warning", "Held by the halt"), "Checks passed; no order leaves until trading is resumed."];
 }
 
-const noRun = () => message("Nothing is deployed", "Start a release over the API; its checks and its health show here.");
+const noRun = () => message("Nothing is deployed", "Start one on the page Strategies; its checks and its health show here.");
 
 function runCard(run, halted) {
   const [state, detail] = standing(run, halted);

@@ -4,10 +4,12 @@ import { get } from "../core/api.js";
 import { el, message } from "../core/dom.js";
 import { drawer } from "../core/dialogs.js";
 import { number } from "../core/format.js";
+import { may } from "../core/may.js";
 import { activeRuns } from "../core/runs.js";
 import { listen, topicState } from "../core/store.js";
 import { LiveTable } from "../core/table.js";
 import { facts, gain, pill } from "./cells.js";
+import { shareOf, startStrategy } from "./strategy-start.js";
 
 const strategyOf = (run) => run.plan?.strategy || "";
 const isOn = (name) => activeRuns().some((run) => strategyOf(run) === name);
@@ -20,7 +22,7 @@ export function mountStrategyRunning(host) {
     const mark = runs.length ? `${runs.map((run) => `${run.id}:${run.version}`).join()}:${profit?.pnl}:${profit?.fees}` : "none";
     if (mark === shown) return;
     shown = mark;
-    host.replaceChildren(runs.length ? cards(runs, profit) : message("Nothing runs", "Start a release; its strategy and what it makes show here."));
+    host.replaceChildren(runs.length ? cards(runs, profit) : message("Nothing runs", "Start a strategy below; what it makes shows here."));
   };
   const ends = [listen("deployments", show), listen("pnl", show)];
   return () => ends.forEach((end) => end());
@@ -51,6 +53,7 @@ function runFacts(run) {
     el("p", { class: "row" }, el("strong", {}, strategyOf(run) || "Unknown strategy"), pill(run.state), el("span", { class: "hint" }, `Run ${run.number}`)),
     facts([
       ["Instruments", (run.plan?.instruments || []).join(", ")],
+      ["Capital share", shareOf(run)],
       ["Parameters", Object.entries(params).map(([name, value]) => `${name} ${value}`).join(", ") || "defaults"],
     ]),
   );
@@ -92,6 +95,11 @@ function open(row) {
     row.detail ? el("p", { class: "hint" }, row.detail.replaceAll("``", "")) : null,
     el("div", { class: "table-scroll", tabindex: 0, role: "region", "aria-label": "Parameters" }, el("table", {}, el("thead", {}, head), el("tbody", {}, lines))),
     facts([["Hears", row.hooks.join(", ")], ["Forecasts", row.uses_forecasts ? "needs a model" : "uses none"]]),
-    el("div", { class: "row" }, el("a", { class: "button primary", href: `/backtests/?strategy=${row.name}` }, "Backtest it")),
+    el(
+      "div",
+      { class: "row" },
+      el("a", { class: "button primary", href: `/backtests/?strategy=${row.name}` }, "Backtest it"),
+      may("deployments.start") ? el("button", { type: "button", class: "button quiet", on: { click: () => startStrategy(row) } }, "Start it") : null,
+    ),
   );
 }
