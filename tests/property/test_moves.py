@@ -197,6 +197,14 @@ def test_a_part_that_is_denied_for_now_is_sent_later() -> None:
     assert close(rig, PRICE) == 1
 
 
+def test_parts_that_are_alike_keep_the_distance_that_the_limits_ask_for() -> None:
+    rig = aimed({"max_order_qty": {"BTCUSDT": "0.1"}, "duplicate_window_ms": 2500})
+    assert close(rig, PRICE, 0.3) == 1
+    fill(rig, PRICE)
+    assert [close(rig, PRICE) for _ in range(3)] == [0, 0, 1]
+    assert not [event for event in rig.journal if isinstance(event, e.OrderDenied)]
+
+
 def test_without_limits_it_is_denied_for_want_of_them() -> None:
     rig = half_way()
     rig.kernel.desk.risk.take_limits(None)

@@ -38,12 +38,18 @@ def carry_on(desk: Desk, market: MarketState) -> None:
     part = desk.books.orders.get(move.client_id)
     if line.last_intent != move.sent_at or part is None or not (part.open or part.filled):
         market.move = None
-    elif not part.open:
+    elif not part.open and not 0 <= desk.now - move.sent_at < _pause(desk):
         market.move = None
         target, change = _within(desk, market, move.target)
         if change * move.side > 0 and _order(desk, market, target, change, move.decision) is None:
             # Denied for now, for its pace for instance: the next bar tries again.
             market.move = move
+
+
+def _pause(desk: Desk) -> int:
+    """Time between two parts, ns: parts are alike, and the gate takes what is like an order just sent for a mistake."""
+    limits = desk.limits
+    return max(limits.duplicate_window_ns, limits.min_order_interval_ns) if limits is not None else 0
 
 
 def _within(desk: Desk, market: MarketState, lots: int) -> tuple[int, int]:
