@@ -137,10 +137,18 @@ def test_after_a_pause_the_chart_is_drawn_again_from_the_records(page: Page, ser
 
 
 def test_who_must_sign_in_again_is_told_and_the_page_stops_trying(page: Page, server: Server) -> None:
+    page.route("**/api/v1/auth/state/", lambda route: route.fulfill(json={"state": "anonymous", "user": None}))
     server.sockets[-1].close(code=4401)
     expect(page.get_by_role("alert").filter(has_text="Your session has ended")).to_be_visible()
     page.wait_for_timeout(2000)
     assert len(server.sockets) == 1
+
+
+def test_a_session_that_goes_on_under_another_key_keeps_its_line(page: Page, server: Server) -> None:
+    server.sockets[-1].close(code=4401)
+    until(page, lambda: len(server.sockets) == 2, "the page came back")
+    expect(page.locator("#socket")).to_have_attribute("data-state", "live")
+    expect(page.get_by_role("alert").filter(has_text="Your session has ended")).to_have_count(0)
 
 
 def test_a_topic_that_is_refused_says_so_and_takes_nothing_else_away(page: Page, server: Server) -> None:

@@ -19,7 +19,6 @@ from workers.engine.portfolio.lots import Lot, exact, greedy
 from workers.engine.portfolio.methods import MaximumSharpe, RiskBudget, TargetReturn, risk_shares
 from workers.engine.portfolio.problem import UNCONSTRAINED, Problem, Status, View
 from workers.engine.portfolio.rebalance import clean
-from workers.engine.portfolio.sizing import kelly_ratio
 
 MONEY = 10**16
 
@@ -121,12 +120,6 @@ def test_whole_lots_of_the_best_sharpe(market_data: Path) -> None:
     assert closest.optimal
     assert closest.gap <= quick.gap
     assert closest.cash >= 0
-
-
-def test_half_kelly_of_a_fund(market_data: Path) -> None:
-    one = case(market_data, "size-pa-10")
-    returns = prices(market_data, one["inputs"]["data"])[one["inputs"]["col"]].dropna()
-    agrees(one, [kelly_ratio(returns.to_list(), one["inputs"]["Rf"])])
 
 
 def test_shrinkage_agrees_with_the_published_intensity(market_data: Path) -> None:

@@ -6,10 +6,9 @@ Statistics are floats here; the result is rounded down to whole lots before it b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from statistics import NormalDist, fmean, variance
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from workers.engine.events import Forecast
@@ -81,18 +80,3 @@ def lots_for_weight(weight: float, *, equity: int, price: int, lot_value: int) -
         return 0
     numerator, denominator = weight.as_integer_ratio()
     return equity * numerator // (denominator * price * lot_value)
-
-
-def kelly_ratio(returns: Sequence[float], riskless: float = 0.0, *, fraction: float = 0.5) -> float:
-    """``fraction`` of the Kelly leverage of a return series: mean / variance of the excess returns per period.
-
-    With the sample variance, as PerformanceAnalytics' KellyRatio, whose default is half. Raises ValueError for fewer
-    than two returns, one that is not finite, or a series that does not vary.
-    """
-    if len(returns) < 2 or not all(math.isfinite(value) for value in returns):
-        raise ValueError(f"expected two or more finite returns, was {len(returns)}")
-    excess = [value - riskless for value in returns]
-    spread = variance(excess)
-    if spread <= 0.0:
-        raise ValueError("expected returns that vary, the variance is 0")
-    return fraction * fmean(excess) / spread
