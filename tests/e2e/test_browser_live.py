@@ -254,7 +254,7 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(ann: Pers
     other.visit("/")
     live(other.page)
     watched = visitor(ann)
-    watched.refusals = (400,)
+    watched.refusals = (400, 401)
     page = watched.visit("/security/")
     page.get_by_role("button", name="Change password").click()
     dialog = page.locator("#ask-dialog")

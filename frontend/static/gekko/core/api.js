@@ -47,7 +47,7 @@ export function keyOf() {
   return keyed;
 }
 
-async function call(method, path, { body, key, version } = {}) {
+async function call(method, path, { body, key, version, again = false } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") {
     headers["X-CSRFToken"] = cookie("csrftoken") || cookie("__Host-csrftoken");
@@ -71,6 +71,8 @@ async function call(method, path, { body, key, version } = {}) {
     data = null;
   }
   if (!response.ok) {
+    // Asked with the key that a change of password has just replaced: the session may go on under another.
+    if (response.status === 401 && method === "GET" && !again) return call(method, path, { again: true });
     if (response.status === 401 && !SIGNING_IN.has(path)) banner("session");
     throw new Refused(response.status, data || {});
   }
