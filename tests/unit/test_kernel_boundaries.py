@@ -242,3 +242,26 @@ def test_a_high_water_mark_outlives_a_process_that_dies_before_the_next_sample(*
     if scope:
         peaks = [one.kernel.desk.risk.ledger.marks["strategy:test_hand"].peak for one in (rig, again)]
         assert 0 <= (peaks[0] - peaks[1]) * 100 < rig.kernel.desk.risk.limits.max_drawdown  # type: ignore[union-attr]  # as above
+
+
+def test_a_strategy_that_asks_again_and_again_during_a_halt_fills_no_journal() -> None:
+    rig = Rig().open()
+    rig.top("BTCUSDT", 99_99, 100_01)
+    request = ParentRequest(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        lots=100_000,
+        algorithm="twap",
+        params={"slices": 2},
+        end=rig.now + 60 * SECOND_NS,
+    )
+    rig.state(TradingState.HALTED, 2)
+    before = len(rig.journal)
+    assert [rig.kernel.desk.execute(request) for _ in range(50)] == [None] * 50
+    assert len(rig.journal) == before
+    rig.state(TradingState.REDUCING, 3)
+    before = len(rig.journal)
+    assert rig.kernel.desk.execute(request) is None
+    assert len(rig.journal) == before
+    rig.state(TradingState.ACTIVE, 4)
+    assert rig.kernel.desk.execute(request) is not None

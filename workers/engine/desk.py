@@ -189,12 +189,13 @@ class Desk:
         return self.books.conditionals.all.get(client_id)
 
     def execute(self, request: ParentRequest) -> str | None:
-        """Have a parent order worked by its algorithm; return its id, or None for no instrument of the run.
+        """Have a parent order worked by its algorithm while the run lasts; return its id.
 
-        It is worked on while the run lasts. ``parent(id)`` tells how far it is; one that is REFUSED says why there.
+        None for no instrument of the run, and in a halt: a strategy goes on asking, so that is not journalled.
+        ``parent(id)`` tells how far it is; one that is REFUSED says why there.
         """
         run = self.run
-        if run is None or request.symbol not in run.instruments:
+        if run is None or request.symbol not in run.instruments or self.parents.halted(request, run.run_id):
             return None
         return self.parents.start(request, parent_id="", run_id=run.run_id, by=run.strategy) or None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workers.engine.execution.parent import Parent
+from workers.engine.execution.parent import Parent, ParentRequest
 
 if TYPE_CHECKING:
     from workers.engine.desk import Desk
@@ -44,7 +44,7 @@ def reducible(desk: Desk, parent: Parent, *, unclaimed: bool = False) -> int:
     return max(held - (working - own), 0)
 
 
-def closable(desk: Desk, parent: Parent) -> int:
+def closable(desk: Desk, parent: Parent | ParentRequest) -> int:
     """The position in lots of ``parent``; one that is routed may close what any venue holds of its pair."""
     own = desk.books.lines[parent.symbol]
     pair = own.instrument.base, own.instrument.quote

@@ -190,15 +190,19 @@ class Parents:
         """True while any parent is worked, or fills of one are still to be looked at."""
         return bool(self._desk.books.working or self._desk.books.markouts.waiting)
 
-    def _problem(self, parent: Parent) -> str:
-        """Why the parent cannot be worked at all; empty when it can.
+    def halted(self, wanted: Parent | ParentRequest, run_id: str) -> str:
+        """Which halt keeps a parent from being taken on, in words; empty when none does.
 
         What comes during a halt must not wait for its end: whoever resumes would set free what he never saw.
         """
-        halt = self._desk.halt_of(parent.symbol, parent.run_id)
-        if not halt and self._desk.books.state is TradingState.REDUCING and not parent.reduce_only:
-            halt = "trading only reduces positions" if parent.lots > closable(self._desk, parent) else ""
-        if halt:
+        halt = self._desk.halt_of(wanted.symbol, run_id)
+        if halt or self._desk.books.state is not TradingState.REDUCING or wanted.reduce_only:
+            return halt
+        return "trading only reduces positions" if wanted.lots > closable(self._desk, wanted) else ""
+
+    def _problem(self, parent: Parent) -> str:
+        """Why the parent cannot be worked at all; empty when it can."""
+        if halt := self.halted(parent, parent.run_id):
             return f"{halt}; ask again when it may trade"
         try:
             self._check(parent)
